@@ -21,7 +21,8 @@ static const struct {
 } meanings[] = {
     {0, "no error"},
     {EACCES, "no permission: check the owner and mode of the bus directory and the topic's files (spate topic describe)"},
-    {EAGAIN, "no room now: the ring is full up to a gating consumer or an unfinished claim: wait with spate_producer_wait, then again"},
+    {EAGAIN,
+     "no room now: the ring is full up to a gating consumer or an unfinished claim: wait with spate_producer_wait, then again"},
     {EBADMSG, "shared memory or a file holds what no honest peer writes: run `spate verify`; delete or restore the file it names"},
     {EBUSY, "in use: a live process holds it, or this producer has an open claim: commit, abort or close first"},
     {ECHILD, "the handle was inherited over fork: open the bus anew in the child"},

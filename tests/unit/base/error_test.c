@@ -74,8 +74,8 @@ static void each_thread_has_its_own_sentence(void **state)
 static void strerror_gives_meaning_and_remedy_of_every_documented_error(void **state)
 {
     (void)state;
-    static const int documented[] = {EACCES, EAGAIN,  EBADMSG,   EBUSY, ECHILD, EEXIST, EINTR,  EINVAL,    EMSGSIZE, ENODATA, ENOENT,
-                                     ENOMEM, ENOSPC, ENOTSUP, EOVERFLOW, EPERM, EPROTO, ERANGE, ESTALE, ETIMEDOUT, EUSERS};
+    static const int documented[] = {EACCES, EAGAIN, EBADMSG, EBUSY,     ECHILD, EEXIST, EINTR,  EINVAL, EMSGSIZE,  ENODATA, ENOENT,
+                                     ENOMEM, ENOSPC, ENOTSUP, EOVERFLOW, EPERM,  EPROTO, ERANGE, ESTALE, ETIMEDOUT, EUSERS};
     for (size_t i = 0; i < sizeof documented / sizeof documented[0]; i++) {
         const char *text = spate_strerror(-documented[i]);
         assert_non_null(strchr(text, ':')); /* meaning: remedy */
