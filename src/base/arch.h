@@ -1,0 +1,38 @@
+/* arch.h: everything that differs between processors, in one place.
+ *
+ * x86-64 and aarch64. Whoever ports Spate elsewhere edits this file and base/crc32c.c, nothing else. */
+#ifndef SP_BASE_ARCH_H
+#define SP_BASE_ARCH_H
+
+#include <stdint.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "Spate's shared memory and disk formats are little-endian"
+#endif
+
+/* Words of different writers are kept on different 128-byte pairs: both Intel's adjacent-line prefetcher and Apple/ARM designs with
+ * 128-byte lines move two 64-byte lines at a time. */
+#define SP_LINE_PAIR 128
+
+/* sp_pause: tell the core that this is a spin loop. */
+static inline void sp_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory"); /* `yield` is a no-op on most cores; isb waits about as long as x86's pause */
+#else
+#error "port sp_pause"
+#endif
+}
+
+/* sp_prefetch_write: ask for a line in exclusive state, so that the load that follows does not fetch it shared first. */
+static inline void sp_prefetch_write(const void *address)
+{
+    __builtin_prefetch(address, 1, 3);
+}
+
+#define SP_LIKELY(x) __builtin_expect(!!(x), 1)
+#define SP_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#endif

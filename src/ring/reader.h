@@ -1,0 +1,43 @@
+/* reader.h: one consumer's side of one ring: poll, release, seek.
+ *
+ * Owned and called by one thread. Reads the ring, writes only its own cursor. */
+#ifndef SP_RING_READER_H
+#define SP_RING_READER_H
+
+#include "ring/ring.h"
+
+struct sp_reader {
+    const struct sp_ring *ring;
+    const uint8_t *data;
+    uint64_t mask, salt;
+    struct sp_place next;      /* what the next poll looks at */
+    uint64_t first_position;   /* of the last poll's first record: what must not be overwritten while its views are used */
+    struct sp_cursor *cursor;
+    bool gate;
+    uint64_t discard_below;    /* records with a lower offset are stepped over (seek to an offset between two marks) */
+    int64_t discard_before;    /* and those with an older timestamp, until the first that is not; INT64_MIN: off */
+    int32_t partition;
+};
+
+void sp_reader_init(struct sp_reader *reader, const struct sp_ring *ring, struct sp_cursor *cursor, bool gate, int32_t partition);
+
+/* sp_reader_poll: views of the next committed records.
+ * Returns their number, 0 (none committed: see sp_ring_judge), -EOVERFLOW (lapped or evicted), -EBADMSG (a record that makes no sense)
+ * Order    takes E1; E5 and E12 before it returns */
+int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint32_t max);
+
+/* sp_reader_is_lapped: whether bytes from `position` on may have been overwritten. Call it after reading them. */
+bool sp_reader_is_lapped(const struct sp_reader *reader, uint64_t position);
+
+/* sp_reader_release: everything before `next` may be overwritten. Order: E2. */
+void sp_reader_release(struct sp_reader *reader);
+
+/* sp_reader_place: put the cursor at a boundary and make it hold there.
+ * Returns 0, -EOVERFLOW (producers have passed or announced to pass it: choose a newer place)
+ * Order    E6 */
+int sp_reader_place(struct sp_reader *reader, struct sp_place place);
+
+/* sp_reader_skip: step over a range that will never be read (dead claim, damage, loss). */
+void sp_reader_skip(struct sp_reader *reader, uint64_t size, uint64_t count);
+
+#endif

@@ -1,0 +1,179 @@
+/* ring.h: one partition's ring: how records are claimed, committed, read, and repaired when their producer died.
+ *
+ * Works on memory handed in: no system calls, no allocation. Callers map the files (shm/), decide who is alive (a callback), and hold the
+ * *ring lock*, a kernel file lock, where a function says so. Files: tail.h the packed tail | record.h one record | mark.c where walks begin |
+ * writer.c claim and commit | reader.c poll and seek | repair.c verdicts on the dead.
+ *
+ * THE RING. `capacity` bytes, a power of two, mapped twice in a row: a record is always contiguous, and no padding or wrap logic exists.
+ * Positions are 64-bit byte counts that never wrap; an index is position & mask. Records lie back to back. A record at (position, offset) is
+ * committed exactly when its first word equals (offset + 1) ^ salt. Bytes of an earlier lap hold other offsets, so nothing is ever zeroed.
+ *
+ * EXCLUSIVE mode. One producer; it knows position and offset by heart. Claim: arithmetic. Commit: release-store of the stamp, then the tail
+ * word (a plain store, so that others know where the end is). A dead producer left either a committed record or nothing; the next one walks from
+ * the tail over the stamps that got no tail store, and goes on there.
+ *
+ * CONCURRENT mode. The tail is claimed before the record is written, by one fetch-add of (units << 30) + records. Who owns which bytes is written
+ * not into the ring, where a consumer polls the line and would fetch it twice, but into the producer's own slot (this is where we leave the
+ * design's first sketch, which put a claimed header into the ring; two stores to a polled line are what bounds Aeron):
+ *
+ *     IDLE --(1) producer--> INTENT(tail seen) --(2) fetch-add--> INTENT --(3)--> CLAIMED(place) --(4) fill, (5) stamps--> CLAIMED --(6)--> IDLE
+ *       ^------------------------------- (R) repairer, under the ring lock, owner dead ------------------------------------------'
+ *
+ * The position in the slot never exceeds a byte that its owner may still write, in every phase. So min(tail, slots) is the *frontier*:
+ * everything below is committed or aborted; and no byte at or above it is ever reused.
+ *
+ *     killed after step             others see                                 repaired by
+ *     0 anything before (1)         nothing                                    -
+ *     1 INTENT stored               a dead INTENT that owns nothing, or        readers: verdict (repair.c). Ring: whoever needs the slot or the
+ *                                   (2) a gap that no slot names               space, with an aborted record over the gap, then slot FREE
+ *     3 CLAIMED stored              a claim of a known place, owner dead       the same; extent and offsets are in the slot
+ *     4 part of the payload         the same                                   the same
+ *     5 j of k stamps               j whole records; the rest as in 3          aborted record over the rest
+ *     6 IDLE stored                 whole records, a dead slot                 slot FREE
+ *     R aborted word, no stamp      as before the repair                       the next repairer writes the same again
+ *     R stamp, slot not freed       an aborted record                          the next repairer finds it, frees the slot
+ *
+ * A reader's verdict needs no write: a dead owner changes nothing any more, so every reader comes to the same extent and offsets, before and
+ * after the repair is written. An owner that is alive but stopped is waited for; it is named, never overtaken.
+ *
+ * SPACE. A writer may claim without looking up to its private `soft_limit`. When it gets there (once a chunk, capacity/16) it computes
+ * limit = min(frontier, gates) + capacity anew, and announces in the shared word `reserved` how far it and others may now write. Readers that
+ * do not gate take everything below reserved - capacity as lost. In concurrent mode other producers can claim between one's check and its
+ * fetch-add: a check passes only with `reserve` bytes to spare, an eighth of the ring; small claims (<= reserve / producers_max) are at most one per
+ * producer in flight, so they never overrun it; larger ones claim by compare-and-swap and cannot be overtaken.
+ *
+ * ORDER. Every ordered access cites an edge:
+ *
+ * E1  commit: release-store of stamp               -> poll: acquire-load of stamp                  payload before stamp
+ * E2  release: release-store of read_position      -> extend: acquire-load of read_position        reads are done before overwrite
+ * E3  claim: fetch-add/CAS of tail (acq_rel)       -> verdict, extend, tail: acquire-load of tail  a claim below the tail seen has its INTENT visible
+ * E4  slot: release-store of claim                 -> verdict, extend: acquire-load of claim       extent before INTENT/CLAIMED; stamps before IDLE
+ * E5  announce: CAS of reserved, release fence     -> lapped: acquire fence, load of reserved      whoever read an overwriting byte sees the announcement
+ * E6  gate: store of cursor, seq_cst fence, load   -> extend: CAS, seq_cst fence, load of cursors  one of the two sees the other (Dekker): a new gate
+ *         of reserved                                                                               at P holds if reserved <= P + capacity afterwards
+ * E7  sleep: store of asleep and notice,           -> commit: stamp, then load of notice           Dekker with the fence on the sleeper's side only: the
+ *         membarrier, look again                                                                    membarrier makes it a full fence in every producer
+ * E8  sleep for room: the same with space_notice   -> release: read_position, then space_notice    the same, roles exchanged
+ * E9  mark: release-store of mark.offset           -> find: acquire-load of mark.offset            position before offset; the stamp there decides anyway
+ * E10 format: release-store of magic               -> check: acquire-load of magic                 a sealed file is whole
+ * E11 owner: release-store of owner words          -> acquire-load of owner words                  the slot's other fields before its owner
+ * E12 evict: CAS of cursor state (acq_rel)         -> poll, check: acquire fence, load of state    whoever read an overwriting byte sees its eviction
+ * E13 base: CAS of tail bases (release)            -> tail: acquire-load of bases                  a base never runs ahead of the tail that is read after it
+ *
+ * Payload bytes that are read while a producer may overwrite them (policy skip) are plain loads: a data race by the letter of C, harmless because
+ * the copy is thrown away when E5 or E12 says so, and every size among them is range-checked before use. */
+#ifndef SP_RING_RING_H
+#define SP_RING_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout/cursors_layout.h"
+#include "layout/record_layout.h"
+#include "layout/ring_layout.h"
+#include "ring/tail.h"
+#include "spate/spate.h"
+
+/* A ring as one process sees it. The values were checked at attach and are private copies: what others write into the header later cannot
+ * lead us outside the mapping. */
+struct sp_ring {
+    struct sp_ring_header *header; /* consumers: mapped read-only */
+    struct sp_producer_slot *producers;
+    uint8_t *data;                 /* 2 * capacity bytes, the second half a mirror of the first */
+    struct sp_cursors_header *cursors;
+    uint64_t capacity, mask, salt;
+    uint64_t record_size_max, small_size_max, chunk_size;
+    uint64_t reserve;              /* bytes a concurrent check keeps free for overtakers; 0 in exclusive mode */
+    uint32_t unit_shift, mode, timestamp, producers_max, consumers_max;
+    uint32_t marks_count;          /* chunks in the ring */
+};
+
+/* sp_ring_init: take the values from headers that passed sp_ring_header_check and sp_cursors_header_check. */
+void sp_ring_init(struct sp_ring *ring, struct sp_ring_header *header, uint8_t *data, struct sp_cursors_header *cursors);
+
+/* sp_ring_format: write header and tables of a new ring into zeroed memory; the caller seals the files. */
+struct sp_ring_config {
+    uint64_t capacity, salt;
+    uint32_t mode, unit_shift, timestamp, producers_max, consumers_max, page_size;
+};
+void sp_ring_format(struct sp_ring_header *header, const struct sp_ring_config *config);
+
+/* sp_ring_tail: where the next record goes (concurrent: is claimed; exclusive: everything below is committed). Takes E3, E13. */
+struct sp_place sp_ring_tail(const struct sp_ring *ring);
+
+/* sp_ring_published: a boundary such that everything below it is committed or aborted, as far on as slots tell. */
+struct sp_place sp_ring_published(const struct sp_ring *ring);
+
+/* sp_ring_oldest_position: nothing below may be read any more (0 while the ring was not filled once). */
+uint64_t sp_ring_oldest_position(const struct sp_ring *ring);
+
+/* The stamp at a position equals that of `offset`. Takes E1. */
+bool sp_ring_is_committed(const struct sp_ring *ring, struct sp_place place);
+
+static inline const struct sp_record_header *sp_ring_record(const struct sp_ring *ring, uint64_t position)
+{
+    return (const struct sp_record_header *)(const void *)(ring->data + (position & ring->mask));
+}
+
+/* sp_ring_step: size and offsets of the committed record at `place`; false when its bytes make no sense. */
+bool sp_ring_step(const struct sp_ring *ring, struct sp_place place, uint64_t *ret_size, uint32_t *ret_count);
+
+/* What keeps a writer from more space. */
+enum sp_blocker_kind { SP_BLOCKER_NONE, SP_BLOCKER_PRODUCER, SP_BLOCKER_CONSUMER };
+struct sp_blocker {
+    enum sp_blocker_kind kind;
+    uint32_t slot;
+    uint64_t position;
+};
+
+/* sp_ring_frontier: the lowest position, at most `tail`, that an unfinished claim or a gate still needs; ret_blocker names it. Takes E2, E4. */
+uint64_t sp_ring_frontier(const struct sp_ring *ring, uint64_t tail, struct sp_blocker *ret_blocker);
+
+/* Marks: record boundaries from which a walk may begin, one per chunk (mark.c). */
+void sp_mark_write(struct sp_ring *ring, struct sp_place place);
+/* The oldest boundary at or above `lowest` (by_offset false), or the newest with offset <= target; the tail when there is none. */
+struct sp_place sp_mark_oldest(const struct sp_ring *ring, uint64_t lowest);
+struct sp_place sp_mark_before(const struct sp_ring *ring, uint64_t lowest, uint64_t offset);
+
+/* sp_alive: whether a participant (owner word) lives. Exact: decided by the kernel's file locks, not by time. */
+struct sp_liveness {
+    bool (*alive)(void *context, uint64_t owner);
+    void *context;
+};
+
+/* Verdict on a place where a reader or a repairer finds no committed record. */
+enum sp_verdict {
+    SP_VERDICT_END,     /* nothing is claimed there */
+    SP_VERDICT_READY,   /* it is committed by now */
+    SP_VERDICT_WAIT,    /* its owner lives (slot) */
+    SP_VERDICT_DEAD,    /* its owner is dead: `size` bytes and `count` offsets will never be */
+    SP_VERDICT_DAMAGED, /* nobody can own it: memory was damaged. size and count lead to the next place that makes sense */
+};
+struct sp_judgement {
+    enum sp_verdict verdict;
+    uint32_t slot;      /* WAIT, DEAD: the producer slot concerned */
+    uint64_t size, count;
+    uint64_t owner_size; /* WAIT on a CLAIMED slot: what its claim still covers from here; 0 when unknown */
+    uint64_t owner_count;
+};
+/* sp_ring_judge: why is there no committed record at `place`? Asks `alive` (system calls): for slow paths. Takes E1, E3, E4. */
+void sp_ring_judge(const struct sp_ring *ring, struct sp_place place, struct sp_liveness liveness, struct sp_judgement *ret);
+
+/* sp_ring_repair: turn what dead producers left into aborted records and free their slots; drop dead consumers' cursors.
+ * Caller holds the ring lock. Idempotent; may die anywhere. */
+struct sp_repair_result {
+    uint64_t producers, consumers, aborted; /* slots freed, cursors dropped, offsets aborted */
+    uint32_t unresolved;                    /* dead slots that have to wait for a live claimant */
+};
+void sp_ring_repair(struct sp_ring *ring, struct sp_liveness liveness, struct sp_repair_result *ret);
+
+/* sp_ring_write_aborted: cover size bytes and count offsets with aborted records. Only by their owner, or under the ring lock. */
+void sp_ring_write_aborted(struct sp_ring *ring, struct sp_place place, uint64_t size, uint64_t count);
+
+/* relaxed: one writer per counter, and readers only report it */
+static inline void sp_count(_Atomic uint64_t *counter, uint64_t amount)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,238 @@
+/* writer.c: claim, commit, abort. The protocol, its step table and the E-edges are in ring.h.
+ *
+ * Runs in the producer's thread, on the hot path; sp_writer_extend is the slow path, once a chunk. No system calls. */
+#include "ring/writer.h"
+
+#include <errno.h>
+
+#include "base/align.h"
+#include "base/arch.h"
+#include "base/hook.h"
+
+/* Learn the tail exactly; needed when others claimed more than sp_tail_advance can tell apart. */
+static void resync(struct sp_writer *writer)
+{
+    struct sp_ring *ring = writer->ring;
+    /* relaxed: compared for change only */
+    writer->records_base = atomic_load_explicit(&ring->header->records_base, memory_order_relaxed);
+    writer->tail = sp_ring_tail(ring);
+    writer->tail_word = sp_tail_pack(writer->tail.position >> ring->unit_shift, writer->tail.offset);
+}
+
+/* Exclusive mode: the previous producer may have died after stamps and before the tail store, at most one batch: walk over them. */
+static void recover_tail(struct sp_ring *ring)
+{
+    struct sp_place tail = sp_ring_tail(ring);
+    uint64_t offset_limit = tail.offset + SPATE_BATCH_MAX;
+    uint64_t size;
+    uint32_t count;
+
+    while (tail.offset < offset_limit && sp_ring_is_committed(ring, tail) && sp_ring_step(ring, tail, &size, &count)) {
+        tail.position += size;
+        tail.offset += count;
+    }
+    /* E3 claim: in this mode the tail says what is committed */
+    atomic_store_explicit(&ring->header->tail, sp_tail_pack(tail.position >> ring->unit_shift, tail.offset), memory_order_release);
+}
+
+void sp_writer_init(struct sp_writer *writer, struct sp_ring *ring, uint32_t slot)
+{
+    *writer = (struct sp_writer){
+        .ring = ring, .slot = &ring->producers[slot], .data = ring->data, .mask = ring->mask, .salt = ring->salt, .mark_due = true};
+    if (ring->mode == SPATE_MODE_EXCLUSIVE)
+        recover_tail(ring);
+    resync(writer);
+}
+
+/* Raise a base word to at least `value`; it only grows. */
+static void base_raise(_Atomic uint64_t *base, uint64_t value)
+{
+    uint64_t old = atomic_load_explicit(base, memory_order_relaxed); /* relaxed: only the CAS decides */
+    while ((int64_t)(value - old) > 0 &&
+           !atomic_compare_exchange_weak_explicit(base, &old, value, memory_order_release, memory_order_relaxed)) { /* E13 base */
+        /* relaxed: on failure `old` is compared again, nothing is read through it */
+    }
+}
+
+/* Make soft_limit allow a claim of `need` bytes at `tail`, or say who is in the way. Announces before it allows (E5); looks at the gates
+ * before, to choose the target, and after, to see those that came meanwhile (E6). Takes E2 through sp_ring_frontier. */
+static int sp_writer_extend(struct sp_writer *writer, struct sp_place tail, uint64_t need)
+{
+    struct sp_ring *ring = writer->ring;
+    struct sp_ring_header *header = ring->header;
+    uint64_t want = tail.position + need + ring->reserve;
+
+    base_raise(&header->records_base, tail.offset);
+    base_raise(&header->units_base, tail.position >> ring->unit_shift);
+    uint64_t limit = sp_ring_frontier(ring, tail.position, &writer->blocker) + ring->capacity;
+    if (want > limit)
+        return -EAGAIN;
+    uint64_t target = sp_min(limit, sp_max(want, sp_align_up(tail.position + 1, ring->chunk_size) + ring->reserve));
+    uint64_t reserved = atomic_load_explicit(&header->reserved, memory_order_relaxed); /* relaxed: only the CAS decides */
+    while (reserved < target) {
+        /* E5 announce, E6 gate. On failure `reserved` is just compared again */
+        if (atomic_compare_exchange_weak_explicit(&header->reserved, &reserved, target, memory_order_acq_rel, memory_order_acquire))
+            reserved = target;
+    }
+    atomic_thread_fence(memory_order_seq_cst); /* E6 gate, and the release fence of E5 announce */
+    limit = sp_ring_frontier(ring, tail.position, &writer->blocker) + ring->capacity;
+    writer->soft_limit = sp_min(limit, reserved);
+    writer->mark_due = true;
+    return want > writer->soft_limit ? -EAGAIN : 0;
+}
+
+static void mark_if_due(struct sp_writer *writer, struct sp_place place)
+{
+    if (SP_UNLIKELY(writer->mark_due)) {
+        writer->mark_due = false;
+        sp_mark_write(writer->ring, place);
+    }
+}
+
+static int claim_exclusive(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret)
+{
+    if (SP_UNLIKELY(writer->tail.position + size > writer->soft_limit)) {
+        int error = sp_writer_extend(writer, writer->tail, size);
+        if (error)
+            return error;
+    }
+    writer->claim = writer->tail;
+    writer->claim_size = size;
+    writer->claim_count = count;
+    mark_if_due(writer, writer->claim);
+    *ret = writer->claim;
+    return 0;
+}
+
+/* Where the tail is, for the check before the claim. */
+static struct sp_place look(struct sp_writer *writer, uint64_t *ret_word)
+{
+    struct sp_ring_header *header = writer->ring->header;
+    sp_prefetch_write(&header->tail);
+    /* relaxed: the base is compared for change, the tail is only looked at: the fetch-add or CAS decides */
+    if (SP_UNLIKELY(atomic_load_explicit(&header->records_base, memory_order_relaxed) != writer->records_base))
+        resync(writer);
+    *ret_word = atomic_load_explicit(&header->tail, memory_order_relaxed); /* relaxed: as above */
+    return sp_tail_advance(writer->tail, writer->tail_word, *ret_word, writer->ring->unit_shift);
+}
+
+/* Steps 1 to 3 of the table in ring.h. A small claim adds; a large one compares and swaps, and looks again when it was overtaken. */
+static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret)
+{
+    struct sp_ring *ring = writer->ring;
+    struct sp_producer_slot *slot = writer->slot;
+    const uint64_t units = size >> ring->unit_shift;
+    const uint64_t add = sp_tail_pack(units, count);
+    uint64_t word;
+
+    /* E4 slot: release, so that whoever sees this extent beside our previous claim also sees that one's stamps */
+    atomic_store_explicit(&slot->extent, units << 32 | count, memory_order_release);
+    for (;;) {
+        struct sp_place seen = look(writer, &word);
+        if (SP_UNLIKELY(seen.position + size + ring->reserve > writer->soft_limit)) {
+            int error = sp_writer_extend(writer, seen, size);
+            if (error)
+                return error;
+        }
+        atomic_store_explicit(&slot->offset, seen.offset, memory_order_release);                    /* E4 slot: as extent */
+        atomic_store_explicit(&slot->claim, seen.position | SP_PHASE_INTENT, memory_order_release); /* E4 slot */
+        SP_HOOK("claim:intent");
+        if (SP_LIKELY(size <= ring->small_size_max)) {
+            word = atomic_fetch_add_explicit(&ring->header->tail, add, memory_order_acq_rel); /* E3 claim */
+            break;
+        }
+        /* E3 claim; relaxed on failure: it looks again */
+        if (atomic_compare_exchange_strong_explicit(&ring->header->tail, &word, word + add, memory_order_acq_rel, memory_order_relaxed))
+            break;
+        atomic_store_explicit(&slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
+    }
+    SP_HOOK("claim:added");
+    struct sp_place place = sp_tail_advance(writer->tail, writer->tail_word, word, ring->unit_shift);
+    atomic_store_explicit(&slot->offset, place.offset, memory_order_release);                     /* E4 slot: as extent */
+    atomic_store_explicit(&slot->claim, place.position | SP_PHASE_CLAIMED, memory_order_release); /* E4 slot */
+    SP_HOOK("claim:claimed");
+    writer->tail = place;
+    writer->tail_word = word;
+    writer->claim = place;
+    writer->claim_size = size;
+    writer->claim_count = count;
+    mark_if_due(writer, place);
+    *ret = place;
+    return 0;
+}
+
+int sp_writer_claim(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret)
+{
+    if (SP_UNLIKELY(size > writer->ring->record_size_max))
+        return -EMSGSIZE;
+    if (writer->ring->mode == SPATE_MODE_EXCLUSIVE)
+        return claim_exclusive(writer, size, count, ret);
+    return claim_concurrent(writer, size, count, ret);
+}
+
+/* Steps 5: the stamp makes the record. */
+static inline void stamp(struct sp_writer *writer, uint64_t position, uint64_t offset)
+{
+    struct sp_record_header *header = (struct sp_record_header *)(void *)(writer->data + (position & writer->mask));
+    atomic_store_explicit(&header->stamp, sp_stamp(offset, writer->salt), memory_order_release); /* E1 commit */
+}
+
+/* Step 6, and the look at the sleepers. */
+static uint32_t finish(struct sp_writer *writer)
+{
+    struct sp_ring *ring = writer->ring;
+
+    SP_HOOK("commit:stamped");
+    if (ring->mode == SPATE_MODE_EXCLUSIVE) {
+        writer->tail.position += writer->claim_size;
+        writer->tail.offset += writer->claim_count;
+        /* E3 claim: here the tail says what is committed */
+        atomic_store_explicit(&ring->header->tail, sp_tail_pack(writer->tail.position >> ring->unit_shift, writer->tail.offset),
+                              memory_order_release);
+    } else {
+        atomic_store_explicit(&writer->slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot: after the stamps */
+    }
+    SP_HOOK("commit:idle");
+    sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], writer->claim_count);
+    sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], writer->claim_size);
+    writer->claim_count = 0;
+    if (SP_UNLIKELY(writer->fence_on_commit))
+        atomic_thread_fence(memory_order_seq_cst); /* E7 sleep: without membarrier this side needs the fence too */
+    /* relaxed: E7, the sleeper's membarrier orders this load behind the stamp */
+    return atomic_load_explicit(&ring->cursors->notice, memory_order_relaxed);
+}
+
+uint32_t sp_writer_commit(struct sp_writer *writer)
+{
+    stamp(writer, writer->claim.position, writer->claim.offset);
+    return finish(writer);
+}
+
+uint32_t sp_writer_commit_batch(struct sp_writer *writer, const uint32_t *sizes)
+{
+    struct sp_place place = writer->claim;
+    for (uint32_t i = 0; i < writer->claim_count; i++) {
+        stamp(writer, place.position, place.offset);
+        place.position += sizes[i];
+        place.offset++;
+    }
+    return finish(writer);
+}
+
+uint32_t sp_writer_abort(struct sp_writer *writer)
+{
+    struct sp_ring *ring = writer->ring;
+    uint32_t count = writer->claim_count;
+
+    if (ring->mode == SPATE_MODE_EXCLUSIVE) {
+        writer->claim_count = 0;
+        return 0;
+    }
+    sp_ring_write_aborted(ring, writer->claim, writer->claim_size, count);
+    writer->claim_count = 0;
+    sp_count(&writer->slot->counters[SP_PRODUCER_ABORTED], count);
+    atomic_store_explicit(&writer->slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
+    if (writer->fence_on_commit)
+        atomic_thread_fence(memory_order_seq_cst); /* E7 sleep */
+    return atomic_load_explicit(&ring->cursors->notice, memory_order_relaxed); /* relaxed: as in finish */
+}
