@@ -128,8 +128,8 @@ struct sp_bus_regions {
     uint64_t file_size;
 };
 
-/* sp_bus_regions: where everything is, from the two counts; create, attach, dump and verify all use it. */
-struct sp_bus_regions sp_bus_regions(uint32_t participants_max, uint32_t wakes_max);
+/* sp_bus_regions: where everything is, from the two counts; create, attach, dump and verify all use it. page_size as in the file header. */
+struct sp_bus_regions sp_bus_regions(uint32_t participants_max, uint32_t wakes_max, uint32_t page_size);
 
 /* sp_bus_header_check: counts in range and consistent with the file's size. Returns 0, -EBADMSG. */
 int sp_bus_header_check(const struct sp_bus_header *header, uint64_t mapped_size, const char *path);

@@ -79,20 +79,26 @@ int sp_file_header_check(const struct sp_file_header *header, uint64_t magic, ui
     return 0;
 }
 
-struct sp_bus_regions sp_bus_regions(uint32_t participants_max, uint32_t wakes_max)
+struct sp_bus_regions sp_bus_regions(uint32_t participants_max, uint32_t wakes_max, uint32_t page_size)
 {
     struct sp_bus_regions regions;
     regions.participants = sizeof(struct sp_bus_header);
     regions.wakes = regions.participants + (uint64_t)participants_max * sizeof(struct sp_participant);
-    regions.file_size = sp_align_up(regions.wakes + (uint64_t)wakes_max * sizeof(struct sp_wake), 4096);
+    regions.file_size = sp_align_up(regions.wakes + (uint64_t)wakes_max * sizeof(struct sp_wake), page_size);
     return regions;
+}
+
+static int is_page_size(uint32_t size)
+{
+    return sp_is_power_of_two(size) && size >= 4096 && size <= (1u << 30);
 }
 
 int sp_bus_header_check(const struct sp_bus_header *header, uint64_t mapped_size, const char *path)
 {
     uint32_t participants = header->participants_max, wakes = header->wakes_max, counters = header->counters_count;
-    if (participants < 1 || participants > SP_PARTICIPANTS_MAX || wakes != participants * SP_WAKES_PER_PARTICIPANT ||
-        counters > SP_COUNTER_DESCRIPTORS_MAX || sp_bus_regions(participants, wakes).file_size != mapped_size)
+    uint32_t page_size = header->file.page_size;
+    if (!is_page_size(page_size) || participants < 1 || participants > SP_PARTICIPANTS_MAX || wakes != participants * SP_WAKES_PER_PARTICIPANT ||
+        counters > SP_COUNTER_DESCRIPTORS_MAX || sp_bus_regions(participants, wakes, page_size).file_size != mapped_size)
         return sp_fail(-EBADMSG, "%s: header is damaged (%u participants, %u wake slots, %u counters in %llu bytes); delete the bus",
                        path, participants, wakes, counters, (unsigned long long)mapped_size);
     return 0;
@@ -148,8 +154,7 @@ int sp_ring_header_check(const struct sp_ring_header *header, uint64_t file_size
     uint32_t producers = header->producers_max, shift = header->unit_shift, page_size = header->file.page_size;
     int ok = sp_is_power_of_two(capacity) && capacity >= SPATE_RING_MIN && capacity <= SPATE_RING_MAX && producers >= 1 &&
              producers <= 1024 && shift >= 3 && shift <= 7 && header->mode <= SPATE_MODE_EXCLUSIVE &&
-             header->timestamp <= SPATE_TIMESTAMP_NONE && sp_is_power_of_two(page_size) && page_size >= 4096 &&
-             page_size <= (1u << 30) && header->record_size_max == sp_ring_record_size_max(capacity) &&
+             header->timestamp <= SPATE_TIMESTAMP_NONE && is_page_size(page_size) && header->record_size_max == sp_ring_record_size_max(capacity) &&
              header->small_size_max == sp_ring_small_size_max(capacity, producers) &&
              header->chunk_size == sp_ring_chunk_size(capacity);
     if (ok) {
@@ -170,7 +175,7 @@ uint64_t sp_cursors_file_size(uint32_t consumers_max, uint32_t page_size)
 int sp_cursors_header_check(const struct sp_cursors_header *header, uint64_t file_size, const char *path)
 {
     uint32_t consumers = header->consumers_max, page_size = header->file.page_size;
-    if (consumers < 1 || consumers > 4096 || !sp_is_power_of_two(page_size) || page_size < 4096 || page_size > (1u << 30) ||
+    if (consumers < 1 || consumers > 4096 || !is_page_size(page_size) ||
         sp_cursors_file_size(consumers, page_size) != file_size)
         return sp_fail(-EBADMSG, "%s: cursors header is damaged (%u consumers in %llu bytes); delete the topic", path, consumers,
                        (unsigned long long)file_size);

@@ -1,0 +1,21 @@
+/* handle.h: memory for public handles that a forked child finds wiped.
+ *
+ * The pages are private, anonymous and marked MADV_WIPEONFORK: in a child every byte is 0, so one check of the first word per call tells a handle
+ * that was inherited over fork() (0), one that was closed or never was one (anything else), and a good one (its magic). It costs the hot path one
+ * compare of a word it has in cache.
+ *
+ * Any thread; a handle is freed by the thread that closes it. */
+#ifndef SP_SHM_HANDLE_H
+#define SP_SHM_HANDLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* sp_handle_alloc: zeroed memory of that size, wiped in children. NULL when there is none. */
+void *sp_handle_alloc(size_t size);
+void sp_handle_free(void *handle, size_t size);
+
+/* sp_handle_error: the error for a handle whose first word is not its magic; keeps the text. `what`: "bus", "producer", ... */
+int sp_handle_error(const void *handle, const char *what);
+
+#endif

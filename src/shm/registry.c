@@ -1,0 +1,239 @@
+/* registry.c: creating, opening, joining and leaving a bus, and telling who lives.
+ *
+ * Called by src/bus when a bus is opened or closed, and by everybody's slow paths through sp_registry_alive. */
+#include "shm/registry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "layout/counters.h"
+#include "shm/sleep.h"
+
+/* A directory may be entered by whoever may use the files in it. */
+static mode_t directory_mode(uint32_t file_mode)
+{
+    return (mode_t)(file_mode | (file_mode & 0444) >> 2);
+}
+
+static int format(int dir_fd, const struct sp_registry_options *options, uint32_t mode)
+{
+    const uint32_t page_size = sp_page_size(dir_fd);
+    const uint32_t wakes = options->participants_max * SP_WAKES_PER_PARTICIPANT;
+    const struct sp_bus_regions regions = sp_bus_regions(options->participants_max, wakes, page_size);
+    struct sp_new_file file;
+    uint8_t id[16];
+
+    int error = sp_random(id, sizeof id);
+    if (error)
+        return sp_fail(error, "no random bytes for the bus identity: %s", strerror(-error));
+    error = sp_file_create(dir_fd, regions.file_size, mode, -1, false, NULL, &file);
+    if (error)
+        return error;
+    struct sp_bus_header *header = file.map.address;
+    header->participants_max = options->participants_max;
+    header->wakes_max = wakes;
+    header->mode = mode;
+    header->counters_count = (uint32_t)sp_counter_descriptors_count;
+    memcpy(header->counters, sp_counter_descriptors, sp_counter_descriptors_count * sizeof sp_counter_descriptors[0]);
+    sp_file_header_format(&header->file, regions.file_size, id, sp_clock_realtime(), 0, page_size);
+    sp_file_header_seal(&header->file, SP_BUS_MAGIC);
+    error = sp_file_link(&file, dir_fd, "bus");
+    sp_file_close(&file);
+    return error == -EEXIST ? 0 : error; /* somebody else was quicker: theirs is as good */
+}
+
+/* Make the directory and all above it. Those above are open to everybody, with the sticky bit, as /tmp is. */
+static int make_directories(const char *path, uint32_t mode)
+{
+    char *copy = strdup(path);
+    int error = copy ? 0 : -ENOMEM;
+
+    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; slash && !error; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        if (mkdir(copy, 0755) == 0)
+            (void)chmod(copy, 01777);
+        else if (errno != EEXIST)
+            error = -errno;
+        *slash = '/';
+    }
+    if (!error && mkdir(path, 0755) < 0 && errno != EEXIST)
+        error = -errno;
+    else if (!error && errno != EEXIST)
+        (void)chmod(path, directory_mode(mode));
+    free(copy);
+    return error ? sp_fail(error, "cannot make the bus directory %s: %s", path, strerror(-error)) : 0;
+}
+
+static int open_directory(struct sp_registry *registry, const struct sp_registry_options *options)
+{
+    const mode_t mask = umask(0);
+    umask(mask);
+    const uint32_t mode = options->mode ? options->mode : 0666 & ~mask;
+
+    registry->dir_fd = open(options->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (registry->dir_fd < 0 && errno == ENOENT && options->create) {
+        errno = 0;
+        int error = make_directories(options->path, mode);
+        if (error)
+            return error;
+        registry->dir_fd = open(options->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (registry->dir_fd < 0)
+        return sp_fail(-errno, "cannot open the bus directory %s: %s%s", options->path, strerror(errno),
+                       errno == ENOENT ? " (is the name right? see --bus, --dir, SPATE_BUS, SPATE_DIR)" : "");
+    if (faccessat(registry->dir_fd, "bus", F_OK, 0) < 0 && errno == ENOENT) {
+        if (!options->create)
+            return sp_fail(-ENOENT, "%s holds no bus", options->path);
+        return format(registry->dir_fd, options, mode);
+    }
+    return 0;
+}
+
+static void fill_participant(struct sp_registry *registry, uint32_t slot, uint64_t owner, const char *name)
+{
+    struct sp_participant *me = &registry->participants[slot];
+    struct stat status;
+
+    me->flags = registry->membarrier ? SP_PARTICIPANT_MEMBARRIER : 0;
+    me->pid = getpid();
+    me->pid_namespace = stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+    me->joined = sp_clock_realtime();
+    me->uid = geteuid();
+    snprintf(me->name, sizeof me->name, "%s", name);
+    registry->owner = owner;
+    /* The new generation makes references to the former holder dead, so it comes before the slot is called joined. */
+    atomic_store_explicit(&me->owner, owner, memory_order_release);                 /* E11 owner */
+    atomic_store_explicit(&me->state, SP_PARTICIPANT_JOINED, memory_order_release); /* E11 owner */
+}
+
+static int join(struct sp_registry *registry, const char *name)
+{
+    /* first the slots that nobody used, then those of the dead: so that a dead participant's name stays readable for a while */
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t slot = 0; slot < registry->participants_max; slot++) {
+            struct sp_participant *participant = &registry->participants[slot];
+            /* E11 owner */
+            if (round == 0 && atomic_load_explicit(&participant->state, memory_order_acquire) != SP_PARTICIPANT_FREE)
+                continue;
+            int error = sp_lock_try(&registry->lock, SP_LOCK_PARTICIPANTS + slot);
+            if (error == -EAGAIN)
+                continue;
+            if (error)
+                return sp_fail(error, "the kernel refuses a file lock on %s/bus: %s; the file system must support fcntl locks", registry->path,
+                               strerror(-error));
+            uint64_t old = atomic_load_explicit(&participant->owner, memory_order_acquire); /* E11 owner */
+            fill_participant(registry, slot, (SP_OWNER_GENERATION(old) + 1) << SP_OWNER_SLOT_BITS | slot, name);
+            return 0;
+        }
+    }
+    return sp_fail(-EUSERS, "all %u participant slots of %s are held by live processes: create the bus with a larger participants_max",
+                   registry->participants_max, registry->path);
+}
+
+static int map_bus(struct sp_registry *registry, bool writable)
+{
+    char file[4096];
+    int error = sp_map_file(registry->dir_fd, "bus", writable, sizeof(struct sp_bus_header), registry->path, &registry->map);
+
+    if (error)
+        return error;
+    snprintf(file, sizeof file, "%s/bus", registry->path);
+    registry->header = registry->map.address;
+    error = sp_file_header_check(&registry->header->file, SP_BUS_MAGIC, registry->map.size, file);
+    if (!error)
+        error = sp_bus_header_check(registry->header, registry->map.size, file);
+    if (error)
+        return error;
+    registry->participants_max = registry->header->participants_max;
+    registry->wakes_max = registry->participants_max * SP_WAKES_PER_PARTICIPANT;
+    struct sp_bus_regions regions = sp_bus_regions(registry->participants_max, registry->wakes_max, registry->header->file.page_size);
+    if (regions.file_size > registry->map.size)
+        return sp_fail(-EBADMSG, "%s changed while it was opened", file);
+    registry->participants = (struct sp_participant *)(void *)((uint8_t *)registry->map.address + regions.participants);
+    registry->wakes = (struct sp_wake *)(void *)((uint8_t *)registry->map.address + regions.wakes);
+    return 0;
+}
+
+int sp_registry_open(struct sp_registry *registry, const struct sp_registry_options *options)
+{
+    *registry = (struct sp_registry){.dir_fd = -1, .lock.fd = -1};
+    registry->path = strdup(options->path);
+    int error = registry->path ? open_directory(registry, options) : sp_fail(-ENOMEM, "no memory for a path");
+    if (!error)
+        error = map_bus(registry, !options->observe);
+    if (!error) {
+        error = sp_lock_open(&registry->lock, registry->dir_fd, "bus", options->observe ? O_RDONLY : O_RDWR);
+        if (error)
+            error = sp_fail(error, "cannot open %s/bus for locking: %s", registry->path, strerror(-error));
+    }
+    if (!error && !options->observe) {
+        registry->membarrier = sp_membarrier_register() && sp_membarrier();
+        error = join(registry, options->name);
+    }
+    if (error)
+        sp_registry_close(registry);
+    return error;
+}
+
+void sp_registry_close(struct sp_registry *registry)
+{
+    if (registry->owner)
+        /* E11 owner: dead at once, before the kernel lock goes */
+        atomic_store_explicit(&registry->participants[SP_OWNER_SLOT(registry->owner)].state, SP_PARTICIPANT_FREE, memory_order_release);
+    sp_lock_close(&registry->lock);
+    sp_unmap(&registry->map);
+    if (registry->dir_fd >= 0)
+        close(registry->dir_fd);
+    free(registry->path);
+    *registry = (struct sp_registry){.dir_fd = -1, .lock.fd = -1};
+}
+
+bool sp_registry_alive(void *context, uint64_t owner)
+{
+    struct sp_registry *registry = context;
+    uint32_t slot = SP_OWNER_SLOT(owner);
+
+    if (owner == registry->owner && owner != 0)
+        return true;
+    if (slot >= registry->participants_max)
+        return false;
+    struct sp_participant *participant = &registry->participants[slot];
+    if (atomic_load_explicit(&participant->owner, memory_order_acquire) != owner ||                 /* E11 owner */
+        atomic_load_explicit(&participant->state, memory_order_acquire) != SP_PARTICIPANT_JOINED) /* E11 owner */
+        return false;
+    return sp_lock_is_held(&registry->lock, SP_LOCK_PARTICIPANTS + slot);
+}
+
+void sp_registry_name(const struct sp_registry *registry, uint64_t owner, char name[SP_NAME_SIZE], int64_t *pid)
+{
+    uint32_t slot = SP_OWNER_SLOT(owner);
+
+    memcpy(name, "?", 2);
+    if (pid)
+        *pid = 0;
+    if (slot >= registry->participants_max)
+        return;
+    const struct sp_participant *participant = &registry->participants[slot];
+    if (atomic_load_explicit(&participant->owner, memory_order_acquire) != owner) /* E11 owner */
+        return;
+    memcpy(name, participant->name, SP_NAME_SIZE);
+    name[SP_NAME_SIZE - 1] = 0;
+    if (pid)
+        *pid = participant->pid;
+}
+
+void sp_registry_describe(const struct sp_registry *registry, uint64_t owner, char *text, uint32_t size)
+{
+    char name[SP_NAME_SIZE];
+    int64_t pid;
+    sp_registry_name(registry, owner, name, &pid);
+    snprintf(text, size, "%s (pid %lld)", name, (long long)pid);
+}
