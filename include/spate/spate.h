@@ -19,7 +19,8 @@
  *
  * Conventions of this header, said once:
  *   results   0 or a count on success, a negative errno value on failure; outputs are untouched on failure unless a
- *             function says otherwise. spate_last_error() has the whole sentence, with what to do.
+ *             function says otherwise. spate_last_error() has the whole sentence, with what to do; only -EAGAIN, -ETIMEDOUT, -EINTR
+ *             and -EOVERFLOW, which are no failures but answers, leave it alone.
  *   handles   opaque. A handle is used by one thread at a time; different handles are free of each other. A handle does
  *             not survive fork(): in the child every call answers -ECHILD (open the bus anew there).
  *   times     nanoseconds, signed 64 bit; points in time count from 1970-01-01 UTC. A timeout of 0 never waits,
@@ -122,8 +123,8 @@ SPATE_API void spate_bus_options_init(struct spate_bus_options *options);
  * Source       liveness by kernel file locks rather than heartbeats: they work across PID namespaces and never time out */
 SPATE_API int spate_bus_open(const char *name, const struct spate_bus_options *options, spate_bus **ret_bus);
 
-/* spate_bus_close: leave the bus. Close its topics, producers and consumers first; those still open become dead handles
- * to the others at once (what they held is repaired like a crash). NULL is allowed. */
+/* spate_bus_close: leave the bus. Topics, producers and consumers that are still open keep it: the process takes part until the last of them is
+ * closed. NULL is allowed, also for the other close functions. */
 SPATE_API void spate_bus_close(spate_bus *bus);
 
 /* spate_bus_path: the directory of the bus; valid while the handle is open. */

@@ -33,9 +33,10 @@
  *   0    8 owner     release/acquire   0 free; else owner word of a participant. Changed under the ring lock only
  *   8    8 claim     release/acquire   position | phase; IDLE 0, INTENT 1, CLAIMED 2. Its position never exceeds a byte it may still write
  *  16    8 extent    release/acquire   bytes in alignment units << 32 | number of records
- *  24    8 offset    release/acquire   first offset claimed (INTENT: the offset at `claim`'s position)
- *  32   32 name      plain             NUL-terminated
- *  64   64 counters  relaxed           enum sp_producer_counter; they stay when the slot changes hands */
+ *  24    8 seen_offset    release/acquire  INTENT: the offset at `claim`'s position, which is a boundary that the owner saw as the tail
+ *  32   32 name           plain            NUL-terminated
+ *  64    8 claimed_offset release/acquire  CLAIMED: first offset of the claim. A word of its own, for in between both are needed
+ *  72   56 counters       relaxed          enum sp_producer_counter; they stay when the slot changes hands */
 #ifndef SP_LAYOUT_RING_LAYOUT_H
 #define SP_LAYOUT_RING_LAYOUT_H
 
@@ -69,7 +70,7 @@ enum sp_producer_counter {
     SP_PRODUCER_STALLS,
     SP_PRODUCER_WAKES,
     SP_PRODUCER_CLOCK_BACKWARDS,
-    SP_PRODUCER_COUNTERS = 8
+    SP_PRODUCER_COUNTERS = 7
 };
 
 struct sp_mark {
@@ -109,8 +110,9 @@ struct sp_producer_slot {
     _Atomic uint64_t owner;
     _Atomic uint64_t claim;
     _Atomic uint64_t extent;
-    _Atomic uint64_t offset;
+    _Atomic uint64_t seen_offset;
     char name[SP_NAME_SIZE];
+    _Atomic uint64_t claimed_offset;
     _Atomic uint64_t counters[SP_PRODUCER_COUNTERS];
 };
 
@@ -140,9 +142,10 @@ struct sp_producer_slot {
     AT(struct sp_producer_slot, owner, 0, 8)                                                                          \
     AT(struct sp_producer_slot, claim, 8, 8)                                                                          \
     AT(struct sp_producer_slot, extent, 16, 8)                                                                        \
-    AT(struct sp_producer_slot, offset, 24, 8)                                                                        \
+    AT(struct sp_producer_slot, seen_offset, 24, 8)                                                                   \
     AT(struct sp_producer_slot, name, 32, 32)                                                                         \
-    AT(struct sp_producer_slot, counters, 64, 64)
+    AT(struct sp_producer_slot, claimed_offset, 64, 8)                                                                \
+    AT(struct sp_producer_slot, counters, 72, 56)
 SP_RING_FIELDS(SP_AT)
 static_assert(sizeof(struct sp_ring_header) == SP_RING_HEADER_SIZE, "ring header ABI");
 static_assert(sizeof(struct sp_producer_slot) == 128, "producer slot ABI");

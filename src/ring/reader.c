@@ -30,10 +30,41 @@ bool sp_reader_is_lapped(const struct sp_reader *reader, uint64_t position)
     return (int64_t)(reserved - position) > (int64_t)reader->ring->capacity;
 }
 
-void sp_reader_skip(struct sp_reader *reader, uint64_t size, uint64_t count)
+static void skip(struct sp_reader *reader, uint64_t size, uint64_t count)
 {
     reader->next.position += size;
     reader->next.offset += count;
+}
+
+void sp_reader_skip_dead(struct sp_reader *reader, uint64_t size, uint64_t count)
+{
+    if (reader->verdict_to != reader->next.position || reader->verdict_to == 0)
+        reader->verdict_from = reader->next;
+    skip(reader, size, count);
+    reader->verdict_to = reader->next.position;
+    sp_count(&reader->cursor->counters[SP_CONSUMER_ABORTED], count);
+    sp_count(&reader->cursor->counters[SP_CONSUMER_VERDICTS], 1);
+}
+
+bool sp_reader_catch_up(struct sp_reader *reader)
+{
+    struct sp_place place = reader->verdict_from;
+    uint64_t size;
+    uint32_t count;
+
+    if (reader->verdict_to != reader->next.position || reader->verdict_to == 0)
+        return false;
+    while (place.position < reader->next.position && sp_ring_is_committed(reader->ring, place) &&
+           sp_ring_step(reader->ring, place, &size, &count)) {
+        place.position += size;
+        place.offset += count;
+    }
+    if (place.position <= reader->next.position || sp_reader_is_lapped(reader, reader->verdict_from.position))
+        return false;
+    sp_count(&reader->cursor->counters[SP_CONSUMER_ABORTED], place.offset - reader->next.offset);
+    reader->next = place;
+    reader->verdict_to = place.position;
+    return true;
 }
 
 /* A record that the seek asked to leave out. */
@@ -53,11 +84,12 @@ int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint3
     const uint32_t unit = 1u << ring->unit_shift;
     const struct sp_place start = reader->next;
     const uint64_t end = start.position + 2 * ring->capacity; /* bounds what a hostile producer can keep us at */
-    uint64_t bytes = 0;
+    const int64_t discard_before = reader->discard_before;
+    uint64_t bytes = 0, aborted = 0;
     uint32_t n = 0;
     bool damaged = false;
 
-    reader->first_position = start.position;
+    reader->first = start;
     while (n < max && reader->next.position < end) {
         const uint8_t *at = reader->data + (reader->next.position & reader->mask);
         const struct sp_record_header *header = (const struct sp_record_header *)(const void *)at;
@@ -73,8 +105,8 @@ int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint3
                 damaged = true;
                 break;
             }
-            sp_reader_skip(reader, size, count);
-            sp_count(&reader->cursor->counters[SP_CONSUMER_ABORTED], count);
+            skip(reader, size, count);
+            aborted += count;
             continue;
         }
         record->offset = (int64_t)reader->next.offset;
@@ -83,12 +115,15 @@ int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint3
             bytes += size;
             n++;
         }
-        sp_reader_skip(reader, size, 1);
+        skip(reader, size, 1);
     }
     if (SP_UNLIKELY(sp_reader_is_lapped(reader, start.position))) {
         reader->next = start;
+        reader->discard_before = discard_before; /* garbage may have ended the search */
         return -EOVERFLOW;
     }
+    if (SP_UNLIKELY(aborted != 0))
+        sp_count(&reader->cursor->counters[SP_CONSUMER_ABORTED], aborted);
     if (SP_UNLIKELY(damaged && n == 0))
         return -EBADMSG;
     if (n) {
@@ -120,6 +155,6 @@ int sp_reader_place(struct sp_reader *reader, struct sp_place place)
     if ((int64_t)(reserved - place.position) > (int64_t)reader->ring->capacity)
         return -EOVERFLOW;
     reader->next = place;
-    reader->first_position = place.position;
+    reader->first = place;
     return 0;
 }

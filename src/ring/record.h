@@ -47,7 +47,9 @@ static inline uint64_t sp_record_decode(const uint8_t *at, uint64_t word, uint64
     uint32_t value_size = sp_word_value_size(word);
     uint64_t used = SP_RECORD_HEADER_SIZE;
 
-    if ((flags & SP_RECORD_TYPE_MASK) != SP_RECORD_DATA || flags > SP_RECORD_FLAGS_KNOWN)
+    /* header, timestamp and header sizes are read below before the whole size is known */
+    if ((flags & SP_RECORD_TYPE_MASK) != SP_RECORD_DATA || flags > SP_RECORD_FLAGS_KNOWN ||
+        size_max < SP_RECORD_HEADER_SIZE + (flags & SP_RECORD_TIMESTAMP ? 8u : 0u) + (flags & SP_RECORD_HEADERS ? 8u : 0u))
         return 0;
     ret->timestamp = 0;
     if (flags & SP_RECORD_TIMESTAMP) {

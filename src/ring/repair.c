@@ -29,7 +29,7 @@ static struct slot_view view_slot(const struct sp_ring *ring, const struct sp_pr
 {
     uint64_t extent = atomic_load_explicit(&slot->extent, memory_order_acquire); /* E4 slot */
     return (struct slot_view){
-        .place = {claim & ~(uint64_t)SP_PHASE_MASK, atomic_load_explicit(&slot->offset, memory_order_acquire)}, /* E4 slot */
+        .place = {claim & ~(uint64_t)SP_PHASE_MASK, atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire)}, /* E4 slot */
         .size = (extent >> 32) << ring->unit_shift,
         .count = extent & 0xffffffffu,
     };
@@ -93,11 +93,16 @@ static void found(struct sp_judgement *ret, enum sp_verdict verdict, struct sp_p
     ret->count = to.offset - from.offset;
 }
 
+struct sp_place sp_ring_next_boundary(const struct sp_ring *ring, struct sp_place place)
+{
+    return next_boundary(ring, place, sp_ring_tail(ring), 0);
+}
+
 /* What an honest dead claim can be. */
 static bool is_plausible(const struct sp_ring *ring, uint64_t size, uint64_t count)
 {
     return count >= 1 && size <= ring->capacity && count <= size / SP_RECORD_HEADER_SIZE &&
-           (size & (((uint64_t)1 << ring->unit_shift) - 1)) == 0;
+           (size & (((uint64_t)1 << ring->unit_shift) - 1)) == 0 && size >> ring->unit_shift <= UINT32_MAX;
 }
 
 void sp_ring_judge(const struct sp_ring *ring, struct sp_place place, struct sp_liveness liveness, struct sp_judgement *ret)
@@ -180,6 +185,24 @@ void sp_ring_write_aborted(struct sp_ring *ring, struct sp_place place, uint64_t
     }
 }
 
+/* The oldest boundary that can be found at or above `lowest`: by a mark, or else by looking for stamps. */
+static struct sp_place oldest_boundary(const struct sp_ring *ring, uint64_t lowest)
+{
+    struct sp_place place = sp_mark_oldest(ring, lowest);
+    struct sp_place tail = sp_ring_tail(ring);
+
+    if (place.position < tail.position)
+        return place;
+    for (uint64_t position = lowest; position < tail.position && tail.position - position <= ring->capacity;
+         position += (uint64_t)1 << ring->unit_shift) {
+        uint64_t stamp = atomic_load_explicit(&sp_ring_record(ring, position)->stamp, memory_order_acquire); /* E1 commit */
+        uint64_t offset = (stamp ^ ring->salt) - 1;
+        if (offset < tail.offset && tail.offset - offset <= (tail.position - position) / SP_RECORD_HEADER_SIZE)
+            return (struct sp_place){position, offset};
+    }
+    return tail;
+}
+
 /* Abort what is not committed between two boundaries; false when something there has to wait for a live claimant. */
 static bool repair_range(struct sp_ring *ring, struct sp_place place, struct sp_place end, struct sp_liveness liveness, uint64_t *aborted)
 {
@@ -187,6 +210,11 @@ static bool repair_range(struct sp_ring *ring, struct sp_place place, struct sp_
         struct sp_judgement judgement;
         uint64_t size;
         uint32_t count;
+        if (place.position < sp_ring_oldest_position(ring)) {
+            /* others may be writing there: what died lies above (see "A stale INTENT" in ring.h) */
+            place = oldest_boundary(ring, sp_ring_oldest_position(ring));
+            continue;
+        }
         if (sp_ring_is_committed(ring, place) && sp_ring_step(ring, place, &size, &count)) {
             place = (struct sp_place){place.position + size, place.offset + count};
             continue;
@@ -230,7 +258,7 @@ static void repair_producer(struct sp_ring *ring, uint32_t index, struct sp_live
     struct sp_place end = tail;
     uint64_t aborted = 0;
 
-    if (ring->mode == SPATE_MODE_CONCURRENT && (claim & SP_PHASE_MASK) != SP_PHASE_IDLE && tail.position - view.place.position <= ring->capacity) {
+    if (ring->mode == SPATE_MODE_CONCURRENT && (claim & SP_PHASE_MASK) != SP_PHASE_IDLE && tail.position > view.place.position) {
         if ((claim & SP_PHASE_MASK) == SP_PHASE_CLAIMED)
             end = (struct sp_place){view.place.position + view.size, view.place.offset + view.count};
         if (!repair_range(ring, view.place, end, liveness, &aborted)) {
@@ -251,7 +279,9 @@ void sp_ring_repair(struct sp_ring *ring, struct sp_liveness liveness, struct sp
     *ret = (struct sp_repair_result){0};
     for (uint32_t i = 0; i < ring->producers_max; i++) {
         uint64_t owner = atomic_load_explicit(&ring->producers[i].owner, memory_order_acquire); /* E11 owner */
-        if (owner != 0 && !liveness.alive(liveness.context, owner))
+        /* E4 slot: a claim without an owner is damage, but it holds up everybody all the same */
+        bool is_orphan = owner == 0 && atomic_load_explicit(&ring->producers[i].claim, memory_order_acquire) != SP_PHASE_IDLE;
+        if (is_orphan || (owner != 0 && !liveness.alive(liveness.context, owner)))
             repair_producer(ring, i, liveness, ret);
     }
     for (uint32_t i = 0; i < ring->consumers_max; i++) {

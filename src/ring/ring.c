@@ -18,15 +18,16 @@ void sp_ring_init(struct sp_ring *ring, struct sp_ring_header *header, uint8_t *
         .capacity = header->capacity,
         .mask = header->capacity - 1,
         .salt = header->salt,
-        .record_size_max = header->record_size_max,
-        .small_size_max = header->small_size_max,
-        .chunk_size = header->chunk_size,
         .unit_shift = header->unit_shift,
         .mode = header->mode,
         .timestamp = header->timestamp,
         .producers_max = header->producers_max,
         .consumers_max = cursors ? cursors->consumers_max : 0,
     };
+    /* Derived, not read: the header may change between its check and now, and these bound what we touch. */
+    ring->record_size_max = sp_ring_record_size_max(ring->capacity);
+    ring->small_size_max = ring->producers_max ? sp_ring_small_size_max(ring->capacity, ring->producers_max) : 0;
+    ring->chunk_size = sp_max(sp_ring_chunk_size(ring->capacity), 1);
     ring->reserve = ring->mode == SPATE_MODE_CONCURRENT ? ring->small_size_max * ring->producers_max : 0;
     ring->marks_count = (uint32_t)(ring->capacity / ring->chunk_size);
 }
@@ -105,25 +106,33 @@ struct sp_place sp_ring_published(const struct sp_ring *ring)
     for (uint32_t i = 0, n = used(&ring->header->producers_used, ring->producers_max); i < n; i++) {
         const struct sp_producer_slot *slot = &ring->producers[i];
         uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
-        if ((claim & SP_PHASE_MASK) != SP_PHASE_CLAIMED || (claim & ~(uint64_t)SP_PHASE_MASK) >= place.position)
+        if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE || (claim & ~(uint64_t)SP_PHASE_MASK) >= place.position)
             continue;
-        uint64_t offset = atomic_load_explicit(&slot->offset, memory_order_acquire); /* E4 slot */
+        uint64_t offset = atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire); /* E4 slot */
         if (atomic_load_explicit(&slot->claim, memory_order_acquire) == claim)       /* E4 slot: position and offset belong together */
             place = (struct sp_place){claim & ~(uint64_t)SP_PHASE_MASK, offset};
     }
     return place;
 }
 
-uint64_t sp_ring_frontier(const struct sp_ring *ring, uint64_t tail, struct sp_blocker *ret_blocker)
+/* More records than this between an unfinished claim and the tail, and the packed tail could no longer be told apart (tail.h). Only rings of many
+ * GiB with tiny records can get there. */
+#define RECORDS_IN_FLIGHT_MAX ((uint64_t)1 << 28)
+
+uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, struct sp_blocker *ret_blocker)
 {
-    struct sp_blocker blocker = {SP_BLOCKER_NONE, 0, tail};
+    struct sp_blocker blocker = {SP_BLOCKER_NONE, 0, tail.position};
 
     if (ring->mode == SPATE_MODE_CONCURRENT) {
         for (uint32_t i = 0, n = used(&ring->header->producers_used, ring->producers_max); i < n; i++) {
-            uint64_t claim = atomic_load_explicit(&ring->producers[i].claim, memory_order_acquire); /* E4 slot */
+            const struct sp_producer_slot *slot = &ring->producers[i];
+            uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
             uint64_t position = claim & ~(uint64_t)SP_PHASE_MASK;
             if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE || position >= blocker.position)
                 continue;
+            uint64_t offset = atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire); /* E4 slot */
+            if (tail.offset > offset && tail.offset - offset > RECORDS_IN_FLIGHT_MAX)
+                position = sp_min(position, tail.position - ring->capacity);
             blocker = (struct sp_blocker){SP_BLOCKER_PRODUCER, i, position};
         }
     }
@@ -135,7 +144,7 @@ uint64_t sp_ring_frontier(const struct sp_ring *ring, uint64_t tail, struct sp_b
         uint64_t position = atomic_load_explicit(&cursor->read_position, memory_order_acquire); /* E2 release */
         /* An honest gate is never a ring behind the tail: such a cursor is damaged, and does not gate. Not so the slots above: their
          * owners may write there, so a damaged one has to be repaired first. */
-        if (position < blocker.position && tail - position <= ring->capacity)
+        if (position < blocker.position && tail.position - position <= ring->capacity)
             blocker = (struct sp_blocker){SP_BLOCKER_CONSUMER, i, position};
     }
     if (ret_blocker)

@@ -44,6 +44,7 @@
  *
  * ORDER. Every ordered access cites an edge:
  *
+ * E0  handles: last use, fetch-sub (acq_rel)      -> free: fetch-sub that saw 1 (acq_rel)         within one process: use before free
  * E1  commit: release-store of stamp               -> poll: acquire-load of stamp                  payload before stamp
  * E2  release: release-store of read_position      -> extend: acquire-load of read_position        reads are done before overwrite
  * E3  claim: fetch-add/CAS of tail (acq_rel)       -> verdict, extend, tail: acquire-load of tail  a claim below the tail seen has its INTENT visible
@@ -59,6 +60,14 @@
  * E11 owner: release-store of owner words          -> acquire-load of owner words                  the slot's other fields before its owner
  * E12 evict: CAS of cursor state (acq_rel)         -> poll, check: acquire fence, load of state    whoever read an overwriting byte sees its eviction
  * E13 base: CAS of tail bases (release)            -> tail: acquire-load of bases                  a base never runs ahead of the tail that is read after it
+ *
+ * Two notes. A small concurrent claim may land beyond its own soft_limit, on space that another producer announced: it learned of that claim through the tail
+ * (E3), whose release sequence carries the announcement, and every machine we run on is multi-copy atomic. And extend takes E3 not from its first look at
+ * the tail, which is relaxed, but from the seq_cst fence before its second look at the slots.
+ *
+ * A stale INTENT. Between its look at the tail and its INTENT a producer may be stopped for any time, so S in INTENT(S) may lie laps behind; the claim
+ * P that follows does not: whoever raised `reserved` did it from a tail at or below P, so P >= reserved - capacity. Nobody raises it further while
+ * INTENT(S) stands. So a repairer walks from S, or from the oldest boundary at or above reserved - capacity where S is older.
  *
  * Payload bytes that are read while a producer may overwrite them (policy skip) are plain loads: a data race by the letter of C, harmless because
  * the copy is thrown away when E5 or E12 says so, and every size among them is range-checked before use. */
@@ -118,6 +127,12 @@ static inline const struct sp_record_header *sp_ring_record(const struct sp_ring
 /* sp_ring_step: size and offsets of the committed record at `place`; false when its bytes make no sense. */
 bool sp_ring_step(const struct sp_ring *ring, struct sp_place place, uint64_t *ret_size, uint32_t *ret_count);
 
+/* Which offset belongs to the position in a slot's claim word. */
+static inline const _Atomic uint64_t *sp_slot_offset(const struct sp_producer_slot *slot, uint64_t claim)
+{
+    return (claim & SP_PHASE_MASK) == SP_PHASE_CLAIMED ? &slot->claimed_offset : &slot->seen_offset;
+}
+
 /* What keeps a writer from more space. */
 enum sp_blocker_kind { SP_BLOCKER_NONE, SP_BLOCKER_PRODUCER, SP_BLOCKER_CONSUMER };
 struct sp_blocker {
@@ -127,7 +142,7 @@ struct sp_blocker {
 };
 
 /* sp_ring_frontier: the lowest position, at most `tail`, that an unfinished claim or a gate still needs; ret_blocker names it. Takes E2, E4. */
-uint64_t sp_ring_frontier(const struct sp_ring *ring, uint64_t tail, struct sp_blocker *ret_blocker);
+uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, struct sp_blocker *ret_blocker);
 
 /* Marks: record boundaries from which a walk may begin, one per chunk (mark.c). */
 void sp_mark_write(struct sp_ring *ring, struct sp_place place);
@@ -158,6 +173,9 @@ struct sp_judgement {
 };
 /* sp_ring_judge: why is there no committed record at `place`? Asks `alive` (system calls): for slow paths. Takes E1, E3, E4. */
 void sp_ring_judge(const struct sp_ring *ring, struct sp_place place, struct sp_liveness liveness, struct sp_judgement *ret);
+
+/* sp_ring_next_boundary: the next place behind `place` that makes sense, at most the tail: where a reader goes on behind damage. */
+struct sp_place sp_ring_next_boundary(const struct sp_ring *ring, struct sp_place place);
 
 /* sp_ring_repair: turn what dead producers left into aborted records and free their slots; drop dead consumers' cursors.
  * Caller holds the ring lock. Idempotent; may die anywhere. */

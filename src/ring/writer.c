@@ -8,6 +8,7 @@
 #include "base/align.h"
 #include "base/arch.h"
 #include "base/hook.h"
+#include "layout/topic_layout.h"
 
 /* Learn the tail exactly; needed when others claimed more than sp_tail_advance can tell apart. */
 static void resync(struct sp_writer *writer)
@@ -62,9 +63,11 @@ static int sp_writer_extend(struct sp_writer *writer, struct sp_place tail, uint
     struct sp_ring_header *header = ring->header;
     uint64_t want = tail.position + need + ring->reserve;
 
+    if (atomic_load_explicit(&header->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
+        return -ESTALE;
     base_raise(&header->records_base, tail.offset);
     base_raise(&header->units_base, tail.position >> ring->unit_shift);
-    uint64_t limit = sp_ring_frontier(ring, tail.position, &writer->blocker) + ring->capacity;
+    uint64_t limit = sp_ring_frontier(ring, tail, &writer->blocker) + ring->capacity;
     if (want > limit)
         return -EAGAIN;
     uint64_t target = sp_min(limit, sp_max(want, sp_align_up(tail.position + 1, ring->chunk_size) + ring->reserve));
@@ -75,7 +78,7 @@ static int sp_writer_extend(struct sp_writer *writer, struct sp_place tail, uint
             reserved = target;
     }
     atomic_thread_fence(memory_order_seq_cst); /* E6 gate, and the release fence of E5 announce */
-    limit = sp_ring_frontier(ring, tail.position, &writer->blocker) + ring->capacity;
+    limit = sp_ring_frontier(ring, tail, &writer->blocker) + ring->capacity;
     writer->soft_limit = sp_min(limit, reserved);
     writer->mark_due = true;
     return want > writer->soft_limit ? -EAGAIN : 0;
@@ -116,6 +119,21 @@ static struct sp_place look(struct sp_writer *writer, uint64_t *ret_word)
     return sp_tail_advance(writer->tail, writer->tail_word, *ret_word, writer->ring->unit_shift);
 }
 
+/* The full place behind the word that the claim returned. Between the look and the claim this thread may have been stopped for any time, and the tail
+ * gone anywhere: then a base has moved. From the INTENT on the frontier holds the others within 2^29 records of us (sp_ring_frontier), so bases
+ * loaded after the claim are near enough. */
+static struct sp_place place_of(struct sp_writer *writer, uint64_t word)
+{
+    struct sp_ring_header *header = writer->ring->header;
+    uint64_t records_base = atomic_load_explicit(&header->records_base, memory_order_acquire); /* E13 base */
+
+    if (SP_LIKELY(records_base == writer->records_base))
+        return sp_tail_advance(writer->tail, writer->tail_word, word, writer->ring->unit_shift);
+    uint64_t units_base = atomic_load_explicit(&header->units_base, memory_order_acquire); /* E13 base */
+    writer->records_base = records_base;
+    return sp_tail_unpack(word, records_base, units_base, writer->ring->unit_shift);
+}
+
 /* Steps 1 to 3 of the table in ring.h. A small claim adds; a large one compares and swaps, and looks again when it was overtaken. */
 static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret)
 {
@@ -134,7 +152,7 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
             if (error)
                 return error;
         }
-        atomic_store_explicit(&slot->offset, seen.offset, memory_order_release);                    /* E4 slot: as extent */
+        atomic_store_explicit(&slot->seen_offset, seen.offset, memory_order_release);               /* E4 slot: as extent */
         atomic_store_explicit(&slot->claim, seen.position | SP_PHASE_INTENT, memory_order_release); /* E4 slot */
         SP_HOOK("claim:intent");
         if (SP_LIKELY(size <= ring->small_size_max)) {
@@ -147,8 +165,8 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
         atomic_store_explicit(&slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
     }
     SP_HOOK("claim:added");
-    struct sp_place place = sp_tail_advance(writer->tail, writer->tail_word, word, ring->unit_shift);
-    atomic_store_explicit(&slot->offset, place.offset, memory_order_release);                     /* E4 slot: as extent */
+    struct sp_place place = place_of(writer, word);
+    atomic_store_explicit(&slot->claimed_offset, place.offset, memory_order_release);             /* E4 slot: as extent */
     atomic_store_explicit(&slot->claim, place.position | SP_PHASE_CLAIMED, memory_order_release); /* E4 slot */
     SP_HOOK("claim:claimed");
     writer->tail = place;

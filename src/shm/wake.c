@@ -80,7 +80,8 @@ static void write_pipe(struct sp_registry *registry, uint32_t index)
     char name[64];
 
     pipe_name(index, name);
-    int fd = openat(registry->dir_fd, name, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    /* read-write, so that we are a reader too: a sleeper that dies right here must not send us SIGPIPE */
+    int fd = openat(registry->dir_fd, name, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return; /* its reader is gone */
     /* A full pipe wakes as well as one more byte. Anything that is not a pipe is somebody's trick. */

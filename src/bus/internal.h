@@ -1,0 +1,99 @@
+/* internal.h: what the files of src/bus share: the handles behind the public header, and attachments to rings.
+ *
+ * Ownership: a topic keeps its bus, a producer or consumer keeps its topic (reference counts, any thread). A topic caches the mappings of its
+ * partitions, so that ten producers of one process map a ring once. The handles live in memory that a forked child finds wiped (shm/handle.h); what
+ * they point to is ordinary memory. */
+#ifndef SP_BUS_INTERNAL_H
+#define SP_BUS_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "layout/topic_layout.h"
+#include "ring/reader.h"
+#include "ring/writer.h"
+#include "shm/registry.h"
+#include "spate/inspect.h"
+#include "spate/spate.h"
+
+#define SP_BUS_HANDLE 0x5350415442555301u
+#define SP_TOPIC_HANDLE 0x5350415454504301u
+#define SP_PRODUCER_HANDLE 0x5350415450524401u
+#define SP_CONSUMER_HANDLE 0x5350415443534d01u
+
+struct spate_bus {
+    uint64_t magic;
+    struct sp_registry registry;
+    char name[SP_NAME_SIZE]; /* of this participant */
+    bool observe;
+    _Atomic uint32_t references;
+};
+
+/* How a partition is mapped. */
+enum sp_access {
+    SP_ACCESS_PRODUCE = 0, /* ring and cursors read-write */
+    SP_ACCESS_CONSUME = 1, /* ring read-only, cursors read-write */
+    SP_ACCESS_OBSERVE = 2, /* both read-only */
+    SP_ACCESS_KINDS = 3,
+};
+
+struct sp_attachment {
+    struct sp_ring ring;
+    struct sp_map header_map, data_map, cursors_map;
+    uint32_t references; /* under the topic's mutex */
+};
+
+struct spate_topic {
+    uint64_t magic;
+    struct spate_bus *bus;
+    int dir_fd;
+    struct sp_map map;
+    const struct sp_topic_file *file;
+    struct spate_topic_info info;
+    pthread_mutex_t mutex; /* of the attachments */
+    struct sp_attachment **attachments[SP_ACCESS_KINDS];
+    _Atomic uint32_t references;
+};
+
+void sp_bus_keep(struct spate_bus *bus);
+void sp_bus_drop(struct spate_bus *bus);
+void sp_topic_keep(struct spate_topic *topic);
+void sp_topic_drop(struct spate_topic *topic);
+
+static inline struct sp_liveness sp_bus_liveness(struct spate_bus *bus)
+{
+    return (struct sp_liveness){sp_registry_alive, &bus->registry};
+}
+
+/* sp_topic_name_check: 0 or -EINVAL. sp_topic_directory: the name of its directory within the bus directory. */
+int sp_topic_name_check(const char *name);
+void sp_topic_directory(const char *name, char directory[SPATE_TOPIC_NAME_MAX + 8]);
+/* The inverse; false for entries that are not topics. */
+bool sp_topic_of_directory(const char *directory, char name[SPATE_TOPIC_NAME_MAX + 1]);
+
+/* sp_attach: map one partition, checked. Returns 0, -EACCES, -EBADMSG, -EPROTO, -ENOMEM. */
+int sp_attach(struct spate_topic *topic, uint32_t partition, enum sp_access access, struct sp_attachment **ret);
+void sp_detach(struct spate_topic *topic, uint32_t partition, enum sp_access access);
+
+/* sp_ring_lock: take the ring lock of a partition (byte 0 of its cursors file). timeout 0: try. Returns 0, -ETIMEDOUT (who repairs is named), -errno. */
+int sp_ring_lock(struct spate_topic *topic, uint32_t partition, int64_t timeout, struct sp_lock *ret);
+void sp_ring_unlock(struct sp_lock *lock);
+#define SP_RING_LOCK_TIMEOUT ((int64_t)5000000000)
+
+/* sp_partition_repair: sp_ring_repair under the lock, timed and counted; 0, or -ETIMEDOUT when another repairs. */
+int sp_partition_repair(struct spate_topic *topic, uint32_t partition, struct sp_attachment *attachment, int64_t timeout,
+                        struct sp_repair_result *ret);
+
+/* sp_wake_sleepers, sp_wake_space: slow halves of commit (E7) and release (E8). */
+void sp_wake_sleepers(struct spate_bus *bus, struct sp_ring *ring, _Atomic uint64_t *counter);
+void sp_wake_space(struct sp_ring *ring);
+
+/* sp_wait_strategy: AUTO resolved for this machine. sp_spin_time: ns to spin before sleeping or yielding. */
+uint32_t sp_wait_strategy(uint32_t asked);
+int64_t sp_spin_time(void);
+
+/* sp_deadline: the monotonic time at which a timeout ends; INT64_MAX for SPATE_FOREVER. */
+int64_t sp_deadline(int64_t timeout);
+
+#endif
