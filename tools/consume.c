@@ -44,7 +44,7 @@ struct consume {
 
 /* --------------------------------------------------------------------------------------------------------- the options */
 
-static const char *set_consume_format(void *target, const char *text)
+static const char *set_consume_format(void *target, char *text)
 {
     struct consume *consume = target;
     consume->formatted = true;
@@ -53,6 +53,7 @@ static const char *set_consume_format(void *target, const char *text)
 
 static int parse(const struct command *command, struct consume *consume, int *argc, char **argv)
 {
+    static char newline[] = "\n";
     const struct option_spec specs[] = {
         {'p', "partition", "PARTITION", "only this one (default: all)", set_partition, &consume->partition},
         {'o', "offset", "WHERE",
@@ -86,7 +87,7 @@ static int parse(const struct command *command, struct consume *consume, int *ar
     if (consume->formatted && (consume->json || consume->key_delimiter.data != NULL || consume->delimiter.data != NULL))
         return options_mistake(command, "-f says all: it does not go with -J, -K or -D");
     if (consume->delimiter.data == NULL)
-        set_escaped(&consume->delimiter, "\\n");
+        consume->delimiter = (struct bytes){newline, 1};
     if (!consume->formatted)
         format_default(&consume->format, consume->key_delimiter, consume->delimiter);
     return STATUS_GO_ON;

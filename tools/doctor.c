@@ -76,12 +76,14 @@ static int run(const struct command *command, int argc, char **argv)
     doctor_check_root();
     doctor_check_kernel();
     doctor_check_machine();
-    if (json)
+    if (json) {
         json_t *object = json_new();
-    json_set_number(object, "problems", problems);
-    json_set(object, "findings", json_incref(findings));
-    json_write(object);
-    else show_text();
+        json_set_number(object, "problems", problems);
+        json_set(object, "findings", json_incref(findings));
+        json_write(object);
+    } else {
+        show_text();
+    }
     json_decref(findings);
     return problems != 0 ? STATUS_FOUND : STATUS_OK;
 }

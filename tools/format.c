@@ -1,7 +1,6 @@
 /* format.c: compiles and renders kcat's format strings (tokens: see format.h).
  *
- * Owns the pieces of a compiled format, which live until the process ends. Called by consume.c on every record, so the common tokens
- * come first and nothing is allocated. */
+ * Owns nothing: literals stay where they were typed, in argv. Called by consume.c on every record, so nothing is allocated. */
 #include "format.h"
 
 #include <string.h>
@@ -15,48 +14,48 @@ static struct format_piece *add_piece(struct format *format, char token)
     return piece;
 }
 
-/* add_byte: to the literal that ends the format so far. */
-static void add_byte(struct format *format, int byte, size_t text_size)
+/* add_byte: to the literal that ends the format so far. Literals are decoded in place; what is written never overtakes what is read. */
+static void add_byte(struct format *format, char byte, char *place)
 {
     struct format_piece *piece = format->count != 0 ? &format->pieces[format->count - 1] : NULL;
     if (piece == NULL || piece->token != 0) {
         piece = add_piece(format, 0);
-        piece->literal.data = tool_allocate(text_size, 1);
+        piece->literal.data = place;
     }
-    piece->literal.data[piece->literal.size++] = (char)byte;
+    piece->literal.data[piece->literal.size++] = byte;
 }
 
-const char *set_format(void *target, const char *text)
+const char *set_format(void *target, char *text)
 {
     struct format *format = target;
-    size_t text_size = strlen(text);
-    format->pieces = tool_allocate(text_size, sizeof(*format->pieces));
+    const char *rest = text;
     format->count = 0;
-    while (*text != '\0') {
-        int byte = (unsigned char)*text++;
+    while (*rest != '\0') {
+        char *place = text + (rest - text);
+        int byte = (unsigned char)*rest++;
+        char token = 0;
+        if (format->count >= FORMAT_PIECES_MAX - 1)
+            return "it has too many tokens";
         if (byte == '\\') {
-            byte = parse_escape(&text);
+            byte = parse_escape(&rest);
             if (byte < 0)
                 return "after a backslash one of n r t 0 \\ xHH is expected";
-            add_byte(format, byte, text_size);
-        } else if (byte != '%') {
-            add_byte(format, byte, text_size);
-        } else {
-            char token = *text++;
+        } else if (byte == '%') {
+            token = *rest++;
             if (token == '\0' || strchr("tpoTkKsSRh%", token) == NULL)
                 return "after a percent sign one of t p o T k K s S R h % is expected";
-            if (token == '%')
-                add_byte(format, '%', text_size);
-            else
-                add_piece(format, token);
         }
+        if (token == 0 || token == '%')
+            add_byte(format, (char)byte, place);
+        else
+            add_piece(format, token);
     }
     return NULL;
 }
 
 void format_default(struct format *format, struct bytes key_delimiter, struct bytes delimiter)
 {
-    format->pieces = tool_allocate(4, sizeof(*format->pieces));
+    format->count = 0;
     if (key_delimiter.data != NULL) {
         add_piece(format, 'k');
         add_piece(format, 0)->literal = key_delimiter;

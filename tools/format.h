@@ -19,14 +19,16 @@ struct format_piece {
     struct bytes literal;
 };
 
+enum { FORMAT_PIECES_MAX = 256 };
+
 struct format {
-    struct format_piece *pieces;
+    struct format_piece pieces[FORMAT_PIECES_MAX];
     size_t count;
     bool show_null; /* print a null key or value as NULL, not as nothing (consume -Z) */
 };
 
 /* set_format: an option's set function (options.h); target is a struct format. */
-const char *set_format(void *target, const char *text);
+const char *set_format(void *target, char *text);
 
 /* format_default: key, key delimiter, value, delimiter; without a key when key_delimiter.data is NULL. */
 void format_default(struct format *format, struct bytes key_delimiter, struct bytes delimiter);

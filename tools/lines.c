@@ -1,6 +1,6 @@
 /* lines.c: the line reader (see lines.h): one buffer, read(2) into its end, memchr (memmem for long delimiters) over what is new.
  *
- * Owns the buffer, which lives until the process ends. The start of an unfinished line is moved to the front before each read; it is
+ * Owns the buffer. The start of an unfinished line is moved to the front before each read; it is
  * searched only once, however many reads it takes to complete it. */
 #include "lines.h"
 
@@ -24,6 +24,11 @@ void lines_init(struct lines *lines, struct bytes delimiter, size_t size_max)
     *lines = (struct lines){.delimiter = delimiter, .size_max = size_max, .capacity = BUFFER_SIZE};
     lines->data = tool_allocate(BUFFER_SIZE, 1);
     (void)fcntl(STDIN_FILENO, F_SETPIPE_SZ, BUFFER_SIZE); /* fails where it is no pipe or not allowed: nothing is lost */
+}
+
+void lines_free(struct lines *lines)
+{
+    free(lines->data);
 }
 
 bool lines_next(struct lines *lines, struct bytes *ret_line)

@@ -20,6 +20,7 @@ struct lines {
 };
 
 void lines_init(struct lines *lines, struct bytes delimiter, size_t size_max);
+void lines_free(struct lines *lines);
 
 /* lines_next: the next complete line, without its delimiter; at the end of the input also what follows the last delimiter, if anything.
  * Returns false when lines_fill is needed first (or, at_end, when there is nothing more). */

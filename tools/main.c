@@ -58,7 +58,7 @@ static int run(const struct command *command, int argc, char **argv)
     return command->run != NULL ? command->run(command, argc, argv) : tool_dispatch(command, argc, argv);
 }
 
-static const char *set_version(void *target, const char *text)
+static const char *set_version(void *target, char *text)
 {
     (void)text;
     *(bool *)target = true;

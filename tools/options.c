@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *set_environment(void *target, const char *text)
+static const char *set_environment(void *target, char *text)
 {
     if (text[0] == '\0')
         return "a name is expected";
@@ -116,9 +116,9 @@ static const struct option_spec *find(const struct parser *parser, char letter, 
 }
 
 /* apply: `typed` is the option as the user wrote it, for messages; `attached` its value when that was in the same word. */
-static int apply(struct parser *parser, const struct option_spec *spec, const char *typed, const char *attached)
+static int apply(struct parser *parser, const struct option_spec *spec, const char *typed, char *attached)
 {
-    const char *text = attached;
+    char *text = attached;
     if (spec->argument != NULL && text == NULL) {
         if (parser->next == parser->argc)
             return options_mistake(parser->command, "%s needs a value: %s", typed, spec->argument);
@@ -134,10 +134,10 @@ static int apply(struct parser *parser, const struct option_spec *spec, const ch
     return options_mistake(parser->command, "%s %s: %s", typed, text != NULL ? text : "", reason);
 }
 
-static int take_long(struct parser *parser, const char *word)
+static int take_long(struct parser *parser, char *word)
 {
-    const char *name = word + 2;
-    const char *value = strchr(name, '=');
+    char *name = word + 2;
+    char *value = strchr(name, '=');
     int name_size = value != NULL ? (int)(value - name) : (int)strlen(name);
     const struct option_spec *spec = find(parser, 0, name, (size_t)name_size);
     char typed[64];
@@ -153,9 +153,9 @@ static int take_long(struct parser *parser, const char *word)
 }
 
 /* take_letters: "-e", "-eJ", "-p 0", "-p0". */
-static int take_letters(struct parser *parser, const char *word)
+static int take_letters(struct parser *parser, char *word)
 {
-    for (const char *letter = word + 1; *letter != '\0'; letter++) {
+    for (char *letter = word + 1; *letter != '\0'; letter++) {
         const struct option_spec *spec = find(parser, *letter, NULL, 0);
         const char typed[] = {'-', *letter, '\0'};
         if (spec == NULL)

@@ -9,18 +9,19 @@
  *     if (status != STATUS_GO_ON) return status;
  *
  * getopt_long would parse, but not say what it did not understand well enough to suggest the nearest option, nor print the help from
- * the same table. Values are parsed by the set functions, which are strict: trailing garbage and overflow are refused. */
+ * the same table. Values are parsed by the set functions, which are strict: trailing garbage and overflow are refused. Their text is a
+ * word of argv, NULL for a switch: it lives as long as the process, so they may keep pointers into it, and change it. */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
 #include "tool.h"
 
 struct option_spec {
-    char letter;                                        /* 0: none */
-    const char *name;                                   /* without "--"; NULL: none */
-    const char *argument;                               /* its name in the help; NULL: a switch */
-    const char *help;                                   /* may have several lines */
-    const char *(*set)(void *target, const char *text); /* returns NULL, or why the text is refused; text is NULL for a switch */
+    char letter;                                  /* 0: none */
+    const char *name;                             /* without "--"; NULL: none */
+    const char *argument;                         /* its name in the help; NULL: a switch */
+    const char *help;                             /* may have several lines */
+    const char *(*set)(void *target, char *text); /* returns NULL, or why the text is refused */
     void *target;
 };
 

@@ -1,7 +1,6 @@
 /* parse.c: numbers, durations, times, escapes and names on the command line.
  *
- * Owns nothing, except that the bytes given out by set_escaped are allocated and live until the process ends. Called by options_parse
- * and format.c. */
+ * Owns nothing; bytes with escapes are decoded in place. Called by options_parse and format.c. */
 #include "parse.h"
 
 #include <ctype.h>
@@ -27,20 +26,20 @@ bool parse_integer(const char *text, int64_t minimum, int64_t maximum, int64_t *
     return true;
 }
 
-const char *set_switch(void *target, const char *text)
+const char *set_switch(void *target, char *text)
 {
     (void)text;
     *(bool *)target = true;
     return NULL;
 }
 
-const char *set_text(void *target, const char *text)
+const char *set_text(void *target, char *text)
 {
     *(const char **)target = text;
     return text[0] != '\0' ? NULL : "it must not be empty";
 }
 
-const char *set_partition(void *target, const char *text)
+const char *set_partition(void *target, char *text)
 {
     int64_t value;
     if (!parse_integer(text, 0, SPATE_PARTITIONS_MAX - 1, &value))
@@ -49,7 +48,7 @@ const char *set_partition(void *target, const char *text)
     return NULL;
 }
 
-const char *set_count(void *target, const char *text)
+const char *set_count(void *target, char *text)
 {
     int64_t value;
     if (!parse_integer(text, 1, INT64_MAX, &value))
@@ -58,12 +57,9 @@ const char *set_count(void *target, const char *text)
     return NULL;
 }
 
-const char *set_bytes(void *target, const char *text)
+const char *set_bytes(void *target, char *text)
 {
-    struct bytes *bytes = target;
-    bytes->size = strlen(text);
-    bytes->data = tool_allocate(bytes->size + 1, 1);
-    memcpy(bytes->data, text, bytes->size);
+    *(struct bytes *)target = (struct bytes){text, strlen(text)};
     return NULL;
 }
 
@@ -94,12 +90,13 @@ int parse_escape(const char **text)
     return low < 0 ? high : high * 16 + low;
 }
 
-const char *set_escaped(void *target, const char *text)
+const char *set_escaped(void *target, char *text)
 {
-    struct bytes bytes = {.data = tool_allocate(strlen(text) + 1, 1)};
-    while (*text != '\0') {
-        int byte = (unsigned char)*text++;
-        if (byte == '\\' && (byte = parse_escape(&text)) < 0)
+    struct bytes bytes = {text, 0};
+    const char *rest = text; /* never behind what is written: an escape is longer than its byte */
+    while (*rest != '\0') {
+        int byte = (unsigned char)*rest++;
+        if (byte == '\\' && (byte = parse_escape(&rest)) < 0)
             return "after a backslash one of n r t 0 \\ xHH is expected";
         bytes.data[bytes.size++] = (char)byte;
     }
@@ -146,7 +143,7 @@ static bool parse_duration(const char *text, int64_t *ret_duration)
     return false;
 }
 
-const char *set_duration(void *target, const char *text)
+const char *set_duration(void *target, char *text)
 {
     return parse_duration(text, target) ? NULL : "a duration is expected: 10s, 1.5s, 200ms, 50us, 2m, 1h; seconds without a unit";
 }
@@ -249,20 +246,20 @@ static bool find_name(const struct name *names, size_t count, const char *text, 
     return false;
 }
 
-const char *set_wait(void *target, const char *text)
+const char *set_wait(void *target, char *text)
 {
     static const struct name names[] = {
         {"auto", SPATE_WAIT_AUTO}, {"spin", SPATE_WAIT_SPIN}, {"yield", SPATE_WAIT_YIELD}, {"block", SPATE_WAIT_BLOCK}};
     return find_name(names, 4, text, target) ? NULL : "one of spin, yield, block, auto is expected";
 }
 
-const char *set_policy(void *target, const char *text)
+const char *set_policy(void *target, char *text)
 {
     static const struct name names[] = {{"gate", SPATE_POLICY_GATE}, {"skip", SPATE_POLICY_SKIP}};
     return find_name(names, 2, text, target) ? NULL : "one of gate, skip is expected";
 }
 
-const char *set_start(void *target, const char *text)
+const char *set_start(void *target, char *text)
 {
     struct start start = {0};
     bool valid = true;

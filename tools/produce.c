@@ -45,7 +45,7 @@ struct produce {
 /* --------------------------------------------------------------------------------------------------------- the options */
 
 /* set_header: NAME=VALUE; NAME alone has a null value. */
-static const char *set_header(void *target, const char *text)
+static const char *set_header(void *target, char *text)
 {
     struct produce *produce = target;
     const char *equals = strchr(text, '=');
@@ -61,6 +61,7 @@ static const char *set_header(void *target, const char *text)
 
 static int parse(const struct command *command, struct produce *produce, int *argc, char **argv)
 {
+    static char newline[] = "\n";
     const struct option_spec specs[] = {
         {'p', "partition", "PARTITION", "into this one (default: by the key, else spread)", set_partition, &produce->partition},
         {'K', "key-delimiter", "DELIM", "each line is KEY DELIM VALUE; a line without DELIM has no key", set_escaped,
@@ -88,7 +89,7 @@ static int parse(const struct command *command, struct produce *produce, int *ar
     if (produce->raw && (produce->key_delimiter.data != NULL || produce->delimiter.data != NULL))
         return options_mistake(command, "-K and -D cut lines: they do not go with --raw");
     if (produce->delimiter.data == NULL)
-        set_escaped(&produce->delimiter, "\\n");
+        produce->delimiter = (struct bytes){newline, 1};
     return STATUS_GO_ON;
 }
 
@@ -251,26 +252,34 @@ static int take_lines(struct produce *produce, struct lines *lines)
     return status;
 }
 
+/* next_lines: read once and publish what became complete. Returns STATUS_GO_ON, or an exit status at the end. */
+static int next_lines(struct produce *produce, struct lines *lines)
+{
+    int error = lines_fill(lines);
+    if (error == -EINTR)
+        return STATUS_OK;
+    if (error == -EMSGSIZE) {
+        produce->line++;
+        return too_large(produce, "line");
+    }
+    if (error != 0)
+        return tool_error("cannot read standard input: %s", strerror(-error));
+    int status = take_lines(produce, lines);
+    if (status == STATUS_GO_ON && (lines->at_end || (produce->count_max != 0 && produce->line >= produce->count_max)))
+        status = STATUS_OK;
+    return status;
+}
+
 static int produce_lines(struct produce *produce)
 {
     struct lines lines;
     lines_init(&lines, produce->delimiter, produce->record_size_max + produce->key_delimiter.size);
-    for (;;) {
-        int error = lines_fill(&lines);
-        if (error == -EINTR)
-            return STATUS_OK;
-        if (error == -EMSGSIZE) {
-            produce->line++;
-            return too_large(produce, "line");
-        }
-        if (error != 0)
-            return tool_error("cannot read standard input: %s", strerror(-error));
-        int status = take_lines(produce, &lines);
-        if (status != STATUS_GO_ON)
-            return status;
-        if (lines.at_end || (produce->count_max != 0 && produce->line >= produce->count_max))
-            return STATUS_OK;
-    }
+    int status;
+    do
+        status = next_lines(produce, &lines);
+    while (status == STATUS_GO_ON);
+    lines_free(&lines);
+    return status;
 }
 
 /* read_file: all bytes of a file, at most one more than a record can have. Returns 0 or -errno. */

@@ -228,7 +228,7 @@ static void sleep_until(int64_t time)
     }
 }
 
-static const char *set_watch(void *target, const char *text)
+static const char *set_watch(void *target, char *text)
 {
     const char *reason = set_duration(target, text);
     return reason != NULL || *(int64_t *)target > 0 ? reason : "more than 0 is expected";

@@ -19,22 +19,22 @@ static const char *set_config_field(struct spate_topic_config *config, const cha
     return spate_topic_config_set(config, key, value) == 0 ? NULL : spate_last_error();
 }
 
-static const char *set_partitions(void *target, const char *text)
+static const char *set_partitions(void *target, char *text)
 {
     return set_config_field(target, "partitions", text);
 }
 
-static const char *set_ring(void *target, const char *text)
+static const char *set_ring(void *target, char *text)
 {
     return set_config_field(target, "ring", text);
 }
 
-static const char *set_mode(void *target, const char *text)
+static const char *set_mode(void *target, char *text)
 {
     return set_config_field(target, "mode", text);
 }
 
-static const char *set_config(void *target, const char *text)
+static const char *set_config(void *target, char *text)
 {
     char key[64];
     const char *equals = strchr(text, '=');
