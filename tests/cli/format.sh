@@ -1,5 +1,6 @@
 #!/bin/bash
-# format.sh: consume -f with all of kcat's tokens and escapes, and -J with kcat's field names. Called by ctest (label cli).
+# format.sh: consume -f with all of kcat's tokens and escapes, and -J with kcat's field names.
+# Called by ctest (label cli).
 source "$(dirname "$0")/lib.sh"
 
 "$tool" topic create plain

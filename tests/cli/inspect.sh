@@ -1,5 +1,6 @@
 #!/bin/bash
-# inspect.sh: stat, dump, verify, gc and doctor: on an empty, a busy, a half-dead and a damaged bus. Called by ctest (label cli).
+# inspect.sh: stat, dump, verify, gc and doctor: on an empty, a busy, a half-dead and a damaged bus.
+# Called by ctest (label cli).
 source "$(dirname "$0")/lib.sh"
 
 # hold_claim: a process with an open claim on a topic; leaves $holder, or returns 1 where libspate.so cannot be loaded (sanitizers).
@@ -187,9 +188,8 @@ ring=$SPATE_DIR/default/torn/0.ring
 cp "$ring" "$scratch/good.ring"
 python3 - "$ring" <<'DAMAGE'
 import sys
-with open(sys.argv[1], "r+b") as ring:
+with open(sys.argv[1], "r+b") as ring:  # the value "5", alone in its padding; its record begins at a multiple of 64 before it
     data = ring.read()
-    at = data.rindex(b"5", 0, data.rindex(b"6", 4096)) if False else data.index(b"\x35", 4096)
     for place in range(len(data) - 1, 4095, -1):
         if data[place:place + 1] == b"5" and data[place + 1:place + 8] == bytes(7):
             ring.seek(place - place % 64)

@@ -1,5 +1,6 @@
 #!/bin/bash
-# lost.sh: a consumer that was overtaken says exactly what it lost and why, goes on, and exits with 3. Called by ctest (label cli).
+# lost.sh: a consumer that was overtaken says exactly what it lost and why, goes on, and exits with 3.
+# Called by ctest (label cli).
 source "$(dirname "$0")/lib.sh"
 
 seq 0 49999 >"$scratch/in"

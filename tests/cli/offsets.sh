@@ -1,5 +1,6 @@
 #!/bin/bash
-# offsets.sh: where consume begins (-o of all kinds) and where it ends (-c, -e). Called by ctest (label cli).
+# offsets.sh: where consume begins (-o of all kinds) and where it ends (-c, -e).
+# Called by ctest (label cli).
 source "$(dirname "$0")/lib.sh"
 
 "$tool" topic create ten

@@ -115,6 +115,9 @@ eventually sh -c "[ \$(wc -l <'$scratch/watch.out') -ge 3 ]"
 kill -INT "$pid"
 end "$pid"
 expect_status 0
-head -3 "$scratch/watch.out" | while read -r line; do echo "$line" | python3 -m json.tool >/dev/null; done || fail "not a JSON object a line"
+head -3 "$scratch/watch.out" >"$scratch/lines"
+while read -r line; do
+    echo "$line" | python3 -m json.tool >/dev/null || fail "not a JSON object a line"
+done <"$scratch/lines"
 
 finish
