@@ -97,7 +97,7 @@ static void check_io_uring(void)
 
 static const char *format_limit(char *text, rlim_t limit)
 {
-    return limit == RLIM_INFINITY ? strcpy(text, "unlimited") : table_size(text, limit);
+    return limit == RLIM_INFINITY ? "unlimited" : table_size(text, limit);
 }
 
 static void check_limits(void)

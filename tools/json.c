@@ -53,7 +53,7 @@ void json_set_hex(json_t *object, const char *name, uint64_t value)
 void json_set_id(json_t *object, const char *name, const uint8_t id[16])
 {
     char text[33];
-    for (int i = 0; i < 16; i++)
+    for (size_t i = 0; i < 16; i++)
         snprintf(text + i * 2, 3, "%02x", id[i]);
     json_set(object, name, json_string(text));
 }
@@ -115,8 +115,8 @@ static json_t *plain(const void *data, size_t size)
 
 void json_set_bytes(json_t *object, const char *name, const void *data, size_t size)
 {
-    json_t *value = data == NULL ? json_null() : plain(data, size);
-    if (value != NULL) {
+    json_t *value = data != NULL ? plain(data, size) : json_null();
+    if (data == NULL || value != NULL) {
         json_set(object, name, value);
         return;
     }

@@ -30,7 +30,7 @@ static struct {
 static char *room(size_t size)
 {
     if (buffer.capacity - buffer.size < size) {
-        size_t capacity = buffer.capacity != 0 ? buffer.capacity : SETTLE_SIZE * 2;
+        size_t capacity = buffer.capacity != 0 ? buffer.capacity : (size_t)SETTLE_SIZE * 2;
         while (capacity - buffer.size < size)
             capacity *= 2;
         char *data = realloc(buffer.data, capacity);

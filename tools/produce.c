@@ -282,27 +282,25 @@ static int produce_lines(struct produce *produce)
     return status;
 }
 
-/* read_file: all bytes of a file, at most one more than a record can have. Returns 0 or -errno. */
-static int read_file(struct produce *produce, int file, struct bytes *ret_content)
+/* read_file: all bytes of a file, at most one read more than a record can have; data is NULL on failure, and errno says why. */
+static struct bytes read_file(const struct produce *produce, int file)
 {
-    size_t capacity = 64 << 10, size = 0;
-    char *data = tool_allocate(capacity, 1);
+    size_t capacity = 64 << 10;
+    struct bytes content = {tool_allocate(capacity, 1), 0};
     for (;;) {
-        ssize_t result = read(file, data + size, capacity - size);
+        ssize_t result = read(file, content.data + content.size, capacity - content.size);
         if (result < 0 && errno == EINTR && !tool_stopped())
             continue;
         if (result < 0) {
-            free(data);
-            return -errno;
+            free(content.data);
+            return (struct bytes){0};
         }
-        size += (size_t)result;
-        if (result == 0 || size > produce->record_size_max)
-            break;
-        if (size == capacity && (data = realloc(data, capacity *= 2)) == NULL)
+        content.size += (size_t)result;
+        if (result == 0 || content.size > produce->record_size_max)
+            return content;
+        if (content.size == capacity && (content.data = realloc(content.data, capacity *= 2)) == NULL)
             tool_out_of_memory();
     }
-    *ret_content = (struct bytes){data, size};
-    return 0;
 }
 
 static int produce_file(struct produce *produce, const char *path)
@@ -310,15 +308,15 @@ static int produce_file(struct produce *produce, const char *path)
     int file = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return tool_error("cannot open '%s': %s; published before it: %" PRIu64, path, strerror(errno), produce->batch.published);
-    struct bytes content;
-    int error = read_file(produce, file, &content);
+    struct bytes content = read_file(produce, file);
+    int error = errno;
     if (file != STDIN_FILENO)
         close(file);
     produce->line++;
-    if (error == -EINTR)
+    if (content.data == NULL && tool_stopped())
         return STATUS_OK;
-    if (error != 0)
-        return tool_error("cannot read '%s': %s; published before it: %" PRIu64, path, strerror(-error), produce->batch.published);
+    if (content.data == NULL)
+        return tool_error("cannot read '%s': %s; published before it: %" PRIu64, path, strerror(error), produce->batch.published);
     struct spate_record *record = &produce->batch.records[0];
     set_record(produce, record, content);
     int status = check_size(produce, record, "file");
