@@ -193,8 +193,9 @@ static struct sp_place oldest_boundary(const struct sp_ring *ring, uint64_t lowe
 
     if (place.position < tail.position)
         return place;
-    for (uint64_t position = lowest; position < tail.position && tail.position - position <= ring->capacity;
-         position += (uint64_t)1 << ring->unit_shift) {
+    const uint64_t unit = (uint64_t)1 << ring->unit_shift;
+    for (uint64_t position = sp_align_up(lowest, unit); position < tail.position && tail.position - position <= ring->capacity;
+         position += unit) {
         uint64_t stamp = atomic_load_explicit(&sp_ring_record(ring, position)->stamp, memory_order_acquire); /* E1 commit */
         uint64_t offset = (stamp ^ ring->salt) - 1;
         if (offset < tail.offset && tail.offset - offset <= (tail.position - position) / SP_RECORD_HEADER_SIZE)

@@ -188,7 +188,17 @@ int sp_writer_claim(struct sp_writer *writer, uint64_t size, uint32_t count, str
     return claim_concurrent(writer, size, count, ret);
 }
 
-/* Steps 5: the stamp makes the record. */
+bool sp_writer_has_room(struct sp_writer *writer, uint64_t size)
+{
+    struct sp_place tail = sp_ring_tail(writer->ring);
+    uint64_t limit = sp_ring_frontier(writer->ring, tail, &writer->blocker) + writer->ring->capacity;
+
+    if (atomic_load_explicit(&writer->ring->header->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
+        return true;
+    return tail.position + size + writer->ring->reserve <= limit;
+}
+
+/* Step 5: the stamp makes the record. */
 static inline void stamp(struct sp_writer *writer, uint64_t position, uint64_t offset)
 {
     struct sp_record_header *header = (struct sp_record_header *)(void *)(writer->data + (position & writer->mask));

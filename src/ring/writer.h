@@ -43,10 +43,7 @@ uint32_t sp_writer_commit_batch(struct sp_writer *writer, const uint32_t *sizes)
 /* sp_writer_abort: exclusive: forget the claim. concurrent: commit aborted records in its place. Returns the notice word. */
 uint32_t sp_writer_abort(struct sp_writer *writer);
 
-/* sp_writer_detach: give the slot up (owner word to 0 is the caller's, under the ring lock). No claim may be open. */
-static inline bool sp_writer_is_open(const struct sp_writer *writer)
-{
-    return writer->claim_count != 0;
-}
+/* sp_writer_has_room: whether a claim of that size would succeed now (or fail for another reason than room); renews writer->blocker. */
+bool sp_writer_has_room(struct sp_writer *writer, uint64_t size);
 
 #endif

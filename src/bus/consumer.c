@@ -1,0 +1,398 @@
+/* consumer.c: opening, closing and steering a consumer: which partitions, from where, and where it is.
+ *
+ * Reading is in poll.c, sleeping in consumer_wait.c. Implements the consumer part of spate.h. */
+#include "bus/consumer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "ring/record.h"
+#include "shm/handle.h"
+
+void spate_consumer_options_init(struct spate_consumer_options *options)
+{
+    *options = (struct spate_consumer_options){.size = sizeof *options, .gate_timeout = SPATE_FOREVER};
+}
+
+static int take_options(const struct spate_topic *topic, const struct spate_consumer_options *given, struct spate_consumer_options *ret)
+{
+    spate_consumer_options_init(ret);
+    if (given) {
+        if (given->size < offsetof(struct spate_consumer_options, name) || given->size > sizeof *ret)
+            return sp_fail(-EINVAL, "consumer options of %zu bytes: set them up with spate_consumer_options_init", given->size);
+        memcpy(ret, given, given->size);
+    }
+    if (ret->policy > SPATE_POLICY_SKIP || ret->wait > SPATE_WAIT_BLOCK || ret->start > SPATE_START_LAST)
+        return sp_fail(-EINVAL, "policy %u, wait strategy %u or start %u is out of range: see their enums", ret->policy, ret->wait, ret->start);
+    for (uint32_t i = 0; ret->partitions && i < ret->partitions_count; i++) {
+        if (ret->partitions[i] < 0 || (uint32_t)ret->partitions[i] >= topic->info.partitions)
+            return sp_fail(-ERANGE, "partition %d: topic %s has 0..%u", ret->partitions[i], topic->info.name, topic->info.partitions - 1);
+        for (uint32_t j = 0; j < i; j++)
+            if (ret->partitions[j] == ret->partitions[i])
+                return sp_fail(-EINVAL, "partition %d is named twice", ret->partitions[i]);
+    }
+    if (ret->partitions && ret->partitions_count == 0)
+        return sp_fail(-EINVAL, "a list of 0 partitions: give NULL for all");
+    return 0;
+}
+
+/* A free cursor slot, or a dead consumer's, under the ring lock. Returns its index, or -1. */
+static int find_slot(struct spate_bus *bus, struct sp_ring *ring)
+{
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < ring->consumers_max; i++) {
+            uint64_t owner = atomic_load_explicit(&ring->cursors->slots[i].owner, memory_order_acquire); /* E11 owner */
+            if (owner == 0 || (round == 1 && !sp_registry_alive(&bus->registry, owner)))
+                return (int)i;
+        }
+    }
+    return -1;
+}
+
+static int take_slot(struct spate_consumer *consumer, struct sp_consumer_lane *lane)
+{
+    struct spate_topic *topic = consumer->topic;
+    struct sp_ring *ring = &lane->attachment->ring;
+    struct sp_lock lock;
+
+    int error = sp_ring_lock(topic, lane->partition, SP_RING_LOCK_TIMEOUT, &lock);
+    if (error)
+        return error;
+    int slot = -1;
+    if (atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE) { /* E11 owner */
+        error = sp_fail(-ESTALE, "topic %s was deleted: open it anew", topic->info.name);
+    } else if ((slot = find_slot(topic->bus, ring)) < 0) {
+        error = sp_fail(-EUSERS, "topic %s, partition %u: all %u consumer slots are taken: close some, or create the topic with more "
+                        "(consumers=N)", topic->info.name, lane->partition, ring->consumers_max);
+    } else {
+        struct sp_cursor *mine = &ring->cursors->slots[slot];
+        atomic_store_explicit(&mine->state, SP_CURSOR_FREE, memory_order_release); /* E12 evict */
+        atomic_store_explicit(&mine->asleep, 0, memory_order_release);             /* E7 sleep */
+        mine->policy = consumer->policy;
+        mine->gate_timeout = consumer->gate_timeout;
+        memcpy(mine->name, consumer->name, sizeof mine->name);
+        atomic_store_explicit(&mine->owner, topic->bus->registry.owner, memory_order_release); /* E11 owner */
+        /* relaxed: written under the ring lock only */
+        if (atomic_load_explicit(&ring->cursors->consumers_used, memory_order_relaxed) <= (uint32_t)slot)
+            atomic_store_explicit(&ring->cursors->consumers_used, (uint32_t)slot + 1, memory_order_release); /* E11 owner */
+        sp_reader_init(&lane->reader, ring, mine, consumer->policy == SPATE_POLICY_GATE, (int32_t)lane->partition);
+    }
+    sp_ring_unlock(&lock);
+    return error;
+}
+
+static void close_lane(struct spate_consumer *consumer, struct sp_consumer_lane *lane)
+{
+    if (!lane->attachment)
+        return;
+    if (lane->reader.cursor) {
+        struct sp_cursor *cursor = lane->reader.cursor;
+        atomic_store_explicit(&cursor->asleep, 0, memory_order_release);             /* E7 sleep */
+        atomic_store_explicit(&cursor->state, SP_CURSOR_FREE, memory_order_release); /* E12 evict: it no longer gates */
+        atomic_store_explicit(&cursor->owner, 0, memory_order_release);              /* E11 owner */
+        sp_wake_space(&lane->attachment->ring);
+    }
+    sp_detach(consumer->topic, lane->partition, SP_ACCESS_CONSUME);
+    lane->attachment = NULL;
+}
+
+static int open_lane(struct spate_consumer *consumer, struct sp_consumer_lane *lane, const struct spate_consumer_options *options)
+{
+    int error = sp_attach(consumer->topic, lane->partition, SP_ACCESS_CONSUME, &lane->attachment);
+    if (!error)
+        error = take_slot(consumer, lane);
+    if (!error)
+        error = sp_consumer_place(consumer, lane, options->start, options->start_value);
+    return error;
+}
+
+int spate_consumer_open(spate_topic *topic, const struct spate_consumer_options *given, spate_consumer **ret_consumer)
+{
+    struct spate_consumer_options options;
+
+    if (!topic || topic->magic != SP_TOPIC_HANDLE)
+        return sp_handle_error(topic, "topic");
+    if (!ret_consumer)
+        return sp_fail(-EINVAL, "ret_consumer is NULL");
+    int error = take_options(topic, given, &options);
+    if (error)
+        return error;
+    if (topic->bus->observe)
+        return sp_fail(-EPERM, "the bus was opened with SPATE_BUS_OBSERVE: open it anew without, to consume");
+    struct spate_consumer *consumer = sp_handle_alloc(sizeof *consumer);
+    if (!consumer)
+        return -ENOMEM;
+    consumer->lanes_count = options.partitions ? options.partitions_count : topic->info.partitions;
+    consumer->lanes = calloc(consumer->lanes_count, sizeof *consumer->lanes);
+    consumer->policy = options.policy;
+    consumer->wait = sp_wait_strategy(options.wait);
+    consumer->gate_timeout = options.gate_timeout;
+    consumer->pipe_fd = -1;
+    consumer->futex_slot = -1;
+    consumer->topic = topic;
+    snprintf(consumer->name, sizeof consumer->name, "%s", options.name ? options.name : topic->bus->name);
+    sp_topic_keep(topic);
+    consumer->magic = SP_CONSUMER_HANDLE;
+    if (!consumer->lanes)
+        error = sp_fail(-ENOMEM, "no memory for %u lanes", consumer->lanes_count);
+    for (uint32_t i = 0; !error && i < consumer->lanes_count; i++) {
+        consumer->lanes[i].partition = options.partitions ? (uint32_t)options.partitions[i] : i;
+        error = open_lane(consumer, &consumer->lanes[i], &options);
+    }
+    if (error) {
+        spate_consumer_close(consumer);
+        return error;
+    }
+    *ret_consumer = consumer;
+    return 0;
+}
+
+void spate_consumer_close(spate_consumer *consumer)
+{
+    if (!consumer || consumer->magic != SP_CONSUMER_HANDLE)
+        return;
+    for (uint32_t i = 0; consumer->lanes && i < consumer->lanes_count; i++)
+        close_lane(consumer, &consumer->lanes[i]);
+    struct sp_registry *registry = &consumer->topic->bus->registry;
+    if (consumer->pipe_fd >= 0)
+        sp_wake_release(registry, consumer->pipe_slot, consumer->pipe_fd);
+    if (consumer->futex_slot >= 0)
+        sp_wake_release(registry, (uint32_t)consumer->futex_slot, -1);
+    sp_topic_drop(consumer->topic);
+    free(consumer->lanes);
+    consumer->magic = UINT64_MAX;
+    sp_handle_free(consumer, sizeof *consumer);
+}
+
+/* Read on and discard until the seek's condition is met, as far as records are committed now: so that the position is exact when the call returns. */
+static void settle(struct sp_consumer_lane *lane)
+{
+    struct sp_reader *reader = &lane->reader;
+    struct spate_record record;
+
+    uint64_t size;
+    uint32_t count;
+
+    if (sp_reader_poll(reader, &record, 1) <= 0)
+        return; /* the next poll goes on, with everything it can do about what stands there */
+    /* the poll stepped over the record it found: walk from where it began to just before it */
+    struct sp_place place = reader->first;
+    while (place.offset < (uint64_t)record.offset && sp_ring_step(reader->ring, place, &size, &count)) {
+        place.position += size;
+        place.offset += count;
+    }
+    if (sp_reader_is_lapped(reader, reader->first.position))
+        return; /* what was walked may be garbage; the next poll reports the loss */
+    reader->next = reader->first = place;
+    sp_reader_release(reader);
+}
+
+/* The offset that the last n records before `published` begin with. */
+static int64_t last_n(struct sp_place oldest, struct sp_place published, int64_t n)
+{
+    if (n < 0 || published.offset <= oldest.offset || (uint64_t)n >= published.offset - oldest.offset)
+        return (int64_t)oldest.offset;
+    return (int64_t)published.offset - n;
+}
+
+static int find_start(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value, struct sp_place *ret)
+{
+    const struct sp_ring *ring = &lane->attachment->ring;
+    struct sp_reader *reader = &lane->reader;
+    const uint64_t lowest = sp_ring_oldest_position(ring);
+    const struct sp_place oldest = sp_mark_oldest(ring, lowest);
+    const struct sp_place published = sp_ring_published(ring);
+
+    reader->discard_below = 0;
+    reader->discard_before = INT64_MIN;
+    switch (start) {
+    case SPATE_START_BEGINNING:
+        *ret = oldest;
+        return 0;
+    case SPATE_START_TIME:
+        if (ring->timestamp == SPATE_TIMESTAMP_NONE)
+            return sp_fail(-ENODATA, "topic %s keeps no timestamps: start by offset, or create it with timestamp=clock", consumer->topic->info.name);
+        reader->discard_before = value;
+        *ret = oldest;
+        return 0;
+    case SPATE_START_OFFSET:
+    case SPATE_START_LAST: {
+        if (start == SPATE_START_LAST)
+            value = last_n(oldest, published, value);
+        if (value < (int64_t)oldest.offset || value > (int64_t)sp_ring_tail(ring).offset)
+            return sp_fail(-ERANGE, "offset %lld is not in the ring of topic %s, partition %u: it holds %llu to %llu", (long long)value,
+                           consumer->topic->info.name, lane->partition, (unsigned long long)oldest.offset,
+                           (unsigned long long)sp_ring_tail(ring).offset);
+        *ret = (uint64_t)value == published.offset ? published : sp_mark_before(ring, lowest, (uint64_t)value);
+        reader->discard_below = (uint64_t)value;
+        return 0;
+    }
+    default:
+        *ret = published;
+        return 0;
+    }
+}
+
+int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value)
+{
+    struct sp_place place;
+
+    /* Producers may pass the place before we hold it; then the next one is newer. */
+    for (int tries = 0; tries < 1000; tries++) {
+        int error = find_start(consumer, lane, start, value, &place);
+        if (error)
+            return error;
+        if (tries > 900)
+            place = sp_ring_tail(&lane->attachment->ring);
+        if (sp_reader_place(&lane->reader, place) == 0) {
+            lane->stuck_since = 0;
+            lane->touched = false;
+            if (lane->reader.discard_below || lane->reader.discard_before != INT64_MIN)
+                settle(lane);
+            return 0;
+        }
+    }
+    return sp_fail(-ERANGE, "producers pass every place in topic %s, partition %u before it can be held: make its ring larger",
+                   consumer->topic->info.name, lane->partition);
+}
+
+static int check(const struct spate_consumer *consumer)
+{
+    return consumer && consumer->magic == SP_CONSUMER_HANDLE ? 0 : sp_handle_error(consumer, "consumer");
+}
+
+/* Calls `act` for one partition or all. */
+static int for_lanes(struct spate_consumer *consumer, int32_t partition, int (*act)(struct spate_consumer *, struct sp_consumer_lane *, void *),
+                     void *context)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < consumer->lanes_count; i++) {
+        if (partition != SPATE_ANY && consumer->lanes[i].partition != (uint32_t)partition)
+            continue;
+        found = true;
+        int error = act(consumer, &consumer->lanes[i], context);
+        if (error)
+            return error;
+    }
+    return found ? 0 : sp_fail(-ERANGE, "partition %d is not one of this consumer's", partition);
+}
+
+struct seek {
+    uint32_t start;
+    int64_t value;
+};
+
+static int seek_lane(struct spate_consumer *consumer, struct sp_consumer_lane *lane, void *context)
+{
+    const struct seek *seek = context;
+    return sp_consumer_place(consumer, lane, seek->start, seek->value);
+}
+
+int spate_seek(spate_consumer *consumer, int32_t partition, uint32_t start, int64_t value)
+{
+    struct seek seek = {start, value};
+    int error = check(consumer);
+    if (error)
+        return error;
+    if (start > SPATE_START_LAST)
+        return sp_fail(-EINVAL, "start %u: see enum spate_start", start);
+    return for_lanes(consumer, partition, seek_lane, &seek);
+}
+
+static uint64_t position_of(const struct sp_consumer_lane *lane)
+{
+    return lane->reader.next.offset > lane->reader.discard_below ? lane->reader.next.offset : lane->reader.discard_below;
+}
+
+int64_t spate_position(const spate_consumer *consumer, int32_t partition)
+{
+    int error = check(consumer);
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < consumer->lanes_count; i++)
+        if (consumer->lanes[i].partition == (uint32_t)partition)
+            return (int64_t)position_of(&consumer->lanes[i]);
+    return sp_fail(-ERANGE, "partition %d is not one of this consumer's", partition);
+}
+
+static int add_lag(struct spate_consumer *consumer, struct sp_consumer_lane *lane, void *context)
+{
+    (void)consumer;
+    uint64_t published = sp_ring_published(&lane->attachment->ring).offset;
+    uint64_t position = position_of(lane);
+    *(int64_t *)context += published > position ? (int64_t)(published - position) : 0;
+    return 0;
+}
+
+int64_t spate_lag(const spate_consumer *consumer, int32_t partition)
+{
+    int64_t lag = 0;
+    int error = check(consumer);
+    if (!error) /* add_lag changes nothing */
+        error = for_lanes((struct spate_consumer *)(uintptr_t)consumer, partition, add_lag, &lag);
+    return error ? error : lag;
+}
+
+int spate_offsets(spate_consumer *consumer, int32_t partition, int64_t *ret_first, int64_t *ret_next)
+{
+    int error = check(consumer);
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < consumer->lanes_count; i++) {
+        const struct sp_ring *ring = &consumer->lanes[i].attachment->ring;
+        if (consumer->lanes[i].partition != (uint32_t)partition)
+            continue;
+        if (ret_first)
+            *ret_first = (int64_t)sp_mark_oldest(ring, sp_ring_oldest_position(ring)).offset;
+        if (ret_next)
+            *ret_next = (int64_t)sp_ring_tail(ring).offset;
+        return 0;
+    }
+    return sp_fail(-ERANGE, "partition %d is not one of this consumer's", partition);
+}
+
+static int pause_lane(struct spate_consumer *consumer, struct sp_consumer_lane *lane, void *context)
+{
+    (void)consumer;
+    lane->paused = *(bool *)context;
+    return 0;
+}
+
+int spate_pause(spate_consumer *consumer, int32_t partition)
+{
+    bool paused = true;
+    int error = check(consumer);
+    return error ? error : for_lanes(consumer, partition, pause_lane, &paused);
+}
+
+int spate_resume(spate_consumer *consumer, int32_t partition)
+{
+    bool paused = false;
+    int error = check(consumer);
+    return error ? error : for_lanes(consumer, partition, pause_lane, &paused);
+}
+
+int spate_consumer_gap(const spate_consumer *consumer, struct spate_gap *ret_gap)
+{
+    int error = check(consumer);
+    if (error)
+        return error;
+    if (!consumer->has_gap)
+        return -ENOENT;
+    *ret_gap = consumer->gap;
+    return 0;
+}
+
+int spate_record_header(const struct spate_record *record, uint32_t index, struct spate_header *ret_header)
+{
+    if (!record || !ret_header)
+        return sp_fail(-EINVAL, "record or ret_header is NULL");
+    return sp_record_headers_decode(record->headers_block, record->headers_block_size, record->headers_count, index, ret_header);
+}

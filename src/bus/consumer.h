@@ -1,0 +1,62 @@
+/* consumer.h: a consumer as consumer.c (opening, seeking), poll.c (reading) and consumer_wait.c (sleeping) share it.
+ *
+ * A consumer has a *lane* per subscribed partition. Used by one thread. */
+#ifndef SP_BUS_CONSUMER_H
+#define SP_BUS_CONSUMER_H
+
+#include "bus/internal.h"
+
+struct sp_consumer_lane {
+    struct sp_reader reader;
+    struct sp_attachment *attachment;
+    uint32_t partition;
+    bool paused;
+    bool touched;            /* the last poll gave records of it */
+    bool deleted;            /* the topic is gone, and everything was read */
+    uint64_t stuck_position; /* where it stood before an uncommitted claim, */
+    int64_t stuck_since;     /* and since when; 0: it does not */
+};
+
+struct spate_consumer {
+    uint64_t magic;
+    struct sp_consumer_lane *lanes;
+    uint32_t lanes_count;
+    uint32_t next_lane;      /* where the next poll begins: fair to all partitions */
+    uint32_t empty_polls;
+    uint32_t policy, wait;
+    bool has_gap;
+    bool armed;              /* the pipe is armed */
+    struct spate_gap gap;
+    struct spate_topic *topic;
+    int64_t gate_timeout;
+    int pipe_fd;             /* -1: never asked for */
+    uint32_t pipe_slot;
+    int64_t futex_slot;      /* -1: never slept */
+    uint32_t last_lane;      /* of the last record read by spate_read */
+    char name[SP_NAME_SIZE];
+};
+
+/* sp_consumer_poll: one look at all lanes. Returns records, 0, -EOVERFLOW, -ESTALE. */
+int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *records, uint32_t count);
+
+/* sp_consumer_release: give back what the last poll gave. */
+void sp_consumer_release(struct spate_consumer *consumer);
+
+/* sp_consumer_unstick: look at lanes that stand before claims that are not committed: step over the dead. Called when a poll found nothing.
+ * Returns 0 (nothing new), 1 (poll again), -EOVERFLOW (damage was stepped over: see the gap). Sets *ret_pending when some claim is waited for. */
+int sp_consumer_unstick(struct spate_consumer *consumer, int64_t now, bool *ret_pending);
+
+/* sp_consumer_wait_once: wait a little, by the consumer's strategy.
+ *   waited   ns it has waited so far
+ *   pending  some claim is waited for, whose owner may die: look soon
+ * Returns 0 (spun), 1 (slept), -ETIMEDOUT, -EINTR */
+int sp_consumer_wait_once(struct spate_consumer *consumer, int64_t waited, int64_t deadline, bool pending);
+
+/* sp_consumer_arm: make the pipe readable at the next publish. sp_consumer_disarm: no longer. */
+void sp_consumer_arm(struct spate_consumer *consumer);
+void sp_consumer_disarm(struct spate_consumer *consumer);
+
+/* sp_consumer_place: put a lane at a start (enum spate_start). Returns 0, -ERANGE, -ENODATA. */
+int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value);
+
+#endif

@@ -1,0 +1,432 @@
+/* producer.c: the public producer: which partition, which lane, claim, fill, commit.
+ *
+ * A producer has a *lane* per partition: a writer on that partition's ring, attached at first use. One thread per producer; one open claim at a time. The hot
+ * path makes no system call (but the clock, which is a vDSO read); waiting and rescue are in producer_wait.c. */
+#include "bus/producer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arch.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "ring/record.h"
+#include "shm/handle.h"
+
+#define STICKY_SIZE 16384u /* bytes to one partition before records without key go to the next, as Kafka's sticky partitioner does by batch */
+
+void spate_producer_options_init(struct spate_producer_options *options)
+{
+    *options = (struct spate_producer_options){.size = sizeof *options};
+}
+
+int spate_producer_open(spate_topic *topic, const struct spate_producer_options *given, spate_producer **ret_producer)
+{
+    struct spate_producer_options options;
+    char name[32];
+
+    if (!topic || topic->magic != SP_TOPIC_HANDLE)
+        return sp_handle_error(topic, "topic");
+    if (!ret_producer)
+        return sp_fail(-EINVAL, "ret_producer is NULL");
+    spate_producer_options_init(&options);
+    if (given) {
+        if (given->size < offsetof(struct spate_producer_options, name) || given->size > sizeof options)
+            return sp_fail(-EINVAL, "producer options of %zu bytes: set them up with spate_producer_options_init", given->size);
+        memcpy(&options, given, given->size);
+    }
+    if (options.wait > SPATE_WAIT_BLOCK)
+        return sp_fail(-EINVAL, "wait strategy %u: see enum spate_wait_strategy", options.wait);
+    if (topic->bus->observe)
+        return sp_fail(-EPERM, "the bus was opened with SPATE_BUS_OBSERVE: open it anew without, to produce");
+    if (atomic_load_explicit(&topic->file->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
+        return sp_fail(-ESTALE, "topic %s was deleted: open it anew", topic->info.name);
+    snprintf(name, sizeof name, "%u.ring", 0u);
+    if (faccessat(topic->dir_fd, name, R_OK | W_OK, AT_EACCESS) < 0 && errno == EACCES)
+        return sp_fail(-EACCES, "no permission to produce to topic %s (its ring files have mode %o, owner %u:%u): see producer_mode", topic->info.name,
+                       topic->info.ring_file_mode, topic->info.uid, topic->info.gid);
+    struct spate_producer *producer = sp_handle_alloc(sizeof *producer);
+    if (!producer)
+        return -ENOMEM;
+    producer->lanes = calloc(topic->info.partitions, sizeof *producer->lanes);
+    if (!producer->lanes) {
+        sp_handle_free(producer, sizeof *producer);
+        return sp_fail(-ENOMEM, "no memory for %u lanes", topic->info.partitions);
+    }
+    producer->topic = topic;
+    producer->partitions = topic->info.partitions;
+    producer->payload_max = topic->info.value_size_max;
+    producer->unit = topic->info.alignment;
+    producer->timestamp = topic->info.timestamp;
+    producer->wait = sp_wait_strategy(options.wait);
+    snprintf(producer->name, sizeof producer->name, "%s", options.name ? options.name : topic->bus->name);
+    (void)sp_random(&producer->sticky, sizeof producer->sticky); /* where it starts does not matter */
+    producer->sticky %= producer->partitions;
+    sp_topic_keep(topic);
+    producer->magic = SP_PRODUCER_HANDLE;
+    *ret_producer = producer;
+    return 0;
+}
+
+static int busy(struct spate_producer *producer, uint32_t partition, uint64_t owner)
+{
+    char who[64];
+    sp_registry_describe(&producer->topic->bus->registry, owner, who, sizeof who);
+    return sp_fail(-EBUSY, "topic %s, partition %u is exclusive, and %s is its producer: wait until it is closed, or use another partition",
+                   producer->topic->info.name, partition, who);
+}
+
+/* A free producer slot, under the ring lock, after the dead were repaired. Returns its index or -errno. */
+static int find_slot(struct spate_producer *producer, uint32_t partition, struct sp_ring *ring)
+{
+    uint32_t slots = ring->mode == SPATE_MODE_EXCLUSIVE ? 1 : ring->producers_max;
+
+    for (uint32_t i = 0; i < slots; i++)
+        if (atomic_load_explicit(&ring->producers[i].owner, memory_order_acquire) == 0) /* E11 owner */
+            return (int)i;
+    if (ring->mode == SPATE_MODE_EXCLUSIVE)
+        return busy(producer, partition, atomic_load_explicit(&ring->producers[0].owner, memory_order_acquire)); /* E11 owner */
+    return sp_fail(-EUSERS, "topic %s, partition %u: all %u producer slots are taken: close some, or create the topic with more (producers=N)",
+                   producer->topic->info.name, partition, ring->producers_max);
+}
+
+static int take_slot(struct spate_producer *producer, uint32_t partition, struct sp_lane *lane)
+{
+    struct spate_bus *bus = producer->topic->bus;
+    struct sp_ring *ring = &lane->attachment->ring;
+    struct sp_repair_result repaired;
+    struct sp_lock lock;
+
+    int error = sp_ring_lock(producer->topic, partition, SP_RING_LOCK_TIMEOUT, &lock);
+    if (error)
+        return error;
+    sp_ring_repair(ring, sp_bus_liveness(bus), &repaired);
+    if (atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
+        error = sp_fail(-ESTALE, "topic %s was deleted: open it anew", producer->topic->info.name);
+    int slot = error ? error : find_slot(producer, partition, ring);
+    if (slot >= 0) {
+        struct sp_producer_slot *mine = &ring->producers[slot];
+        memcpy(mine->name, producer->name, sizeof mine->name);
+        atomic_store_explicit(&mine->claim, SP_PHASE_IDLE, memory_order_release);        /* E4 slot */
+        atomic_store_explicit(&mine->owner, bus->registry.owner, memory_order_release); /* E11 owner */
+        /* relaxed: written under the ring lock only */
+        if (atomic_load_explicit(&ring->header->producers_used, memory_order_relaxed) <= (uint32_t)slot)
+            atomic_store_explicit(&ring->header->producers_used, (uint32_t)slot + 1, memory_order_release); /* E11 owner */
+        sp_writer_init(&lane->writer, ring, (uint32_t)slot);
+        lane->writer.fence_on_commit = !bus->registry.membarrier;
+    }
+    sp_ring_unlock(&lock);
+    return slot < 0 ? slot : 0;
+}
+
+static int attach_lane(struct spate_producer *producer, uint32_t partition)
+{
+    struct sp_lane *lane = &producer->lanes[partition];
+
+    int error = sp_attach(producer->topic, partition, SP_ACCESS_PRODUCE, &lane->attachment);
+    if (error)
+        return error;
+    error = take_slot(producer, partition, lane);
+    if (error) {
+        sp_detach(producer->topic, partition, SP_ACCESS_PRODUCE);
+        lane->attachment = NULL;
+    }
+    return error;
+}
+
+void spate_producer_close(spate_producer *producer)
+{
+    if (!producer || producer->magic != SP_PRODUCER_HANDLE)
+        return;
+    if (producer->open)
+        (void)spate_abort(producer);
+    for (uint32_t i = 0; i < producer->partitions; i++) {
+        struct sp_lane *lane = &producer->lanes[i];
+        if (!lane->attachment)
+            continue;
+        /* E11 owner: one store, the slot is idle; needs no lock, since only a free slot may change hands */
+        atomic_store_explicit(&lane->writer.slot->owner, 0, memory_order_release);
+        sp_detach(producer->topic, i, SP_ACCESS_PRODUCE);
+    }
+    sp_topic_drop(producer->topic);
+    free(producer->lanes);
+    free(producer->sizes);
+    producer->magic = UINT64_MAX;
+    sp_handle_free(producer, sizeof *producer);
+}
+
+uint64_t spate_producer_max_size(const spate_producer *producer)
+{
+    return producer && producer->magic == SP_PRODUCER_HANDLE ? producer->payload_max : 0;
+}
+
+/* The partition a record belongs to, or -ERANGE. */
+static int64_t choose_partition(struct spate_producer *producer, const struct spate_record *record)
+{
+    if (record->partition == SPATE_ANY) {
+        if (record->key)
+            return spate_partition_of(record->key, record->key_size, producer->partitions);
+        if (producer->sticky_bytes >= STICKY_SIZE) {
+            producer->sticky_bytes = 0;
+            producer->sticky = (producer->sticky + 1) % producer->partitions;
+        }
+        return producer->sticky;
+    }
+    if (record->partition < 0 || (uint32_t)record->partition >= producer->partitions)
+        return sp_fail(-ERANGE, "partition %d: topic %s has 0..%u", record->partition, producer->topic->info.name, producer->partitions - 1);
+    return record->partition;
+}
+
+static int64_t timestamp_of(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record)
+{
+    if (producer->timestamp == SPATE_TIMESTAMP_CALLER)
+        return record->timestamp;
+    int64_t now = sp_clock_realtime();
+    if (SP_UNLIKELY(now < producer->last_timestamp)) {
+        /* the clock was set back: a producer's timestamps never decrease */
+        sp_count(&lane->writer.slot->counters[SP_PRODUCER_CLOCK_BACKWARDS], 1);
+        return producer->last_timestamp;
+    }
+    producer->last_timestamp = now;
+    return now;
+}
+
+/* Checks common to all publishing calls; finds the lane. */
+static int begin(struct spate_producer *producer, const struct spate_record *record, struct sp_lane **ret)
+{
+    if (SP_UNLIKELY(!producer || producer->magic != SP_PRODUCER_HANDLE))
+        return sp_handle_error(producer, "producer");
+    if (SP_UNLIKELY(!record))
+        return sp_fail(-EINVAL, "the record is NULL");
+    if (SP_UNLIKELY(producer->open != NULL))
+        return sp_fail(-EBUSY, "this producer has an open claim: commit or abort it first");
+    int64_t partition = choose_partition(producer, record);
+    if (SP_UNLIKELY(partition < 0))
+        return (int)partition;
+    struct sp_lane *lane = &producer->lanes[partition];
+    if (SP_UNLIKELY(!lane->attachment)) {
+        int error = attach_lane(producer, (uint32_t)partition);
+        if (error)
+            return error;
+        lane->partition = (int32_t)partition;
+    }
+    if (SP_UNLIKELY(lane->deleted))
+        return sp_fail(-ESTALE, "topic %s was deleted: open it anew", producer->topic->info.name);
+    *ret = lane;
+    return 0;
+}
+
+/* Claim on the lane; a full ring is looked into now and then, so that callers who only ever try get rid of the dead too. */
+static int claim(struct spate_producer *producer, struct sp_lane *lane, uint64_t size, uint32_t count, struct sp_place *ret)
+{
+    int error = sp_writer_claim(&lane->writer, size, count, ret);
+    if (SP_LIKELY(error == 0))
+        return 0;
+    if (error == -EAGAIN) {
+        producer->blocked = lane;
+        producer->blocked_size = size;
+        if (!sp_producer_rescue(producer, lane, false))
+            return error;
+        error = sp_writer_claim(&lane->writer, size, count, ret);
+    }
+    if (error == -ESTALE) {
+        lane->deleted = true;
+        return sp_fail(error, "topic %s was deleted: open it anew", producer->topic->info.name);
+    }
+    return error;
+}
+
+static struct spate_claim fill(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record,
+                               const struct sp_record_shape *shape, struct sp_place place)
+{
+    uint8_t *at = lane->writer.data + (place.position & lane->writer.mask);
+    int64_t timestamp = shape->flags & SP_RECORD_TIMESTAMP ? timestamp_of(producer, lane, record) : 0;
+    return (struct spate_claim){
+        .value = sp_record_encode(at, record, shape, timestamp),
+        .value_size = record->value_size,
+        .partition = lane->partition,
+        .offset = (int64_t)place.offset,
+    };
+}
+
+/* null_value: publish of a record without value; a claim always has one. */
+static int claim_one(struct spate_producer *producer, const struct spate_record *record, bool null_value, struct spate_claim *ret)
+{
+    struct sp_record_shape shape;
+    struct sp_place place;
+    struct sp_lane *lane;
+
+    int error = begin(producer, record, &lane);
+    if (SP_UNLIKELY(error))
+        return error;
+    error = sp_record_plan(record, producer->timestamp != SPATE_TIMESTAMP_NONE, null_value, producer->unit, producer->payload_max, &shape);
+    if (SP_UNLIKELY(error))
+        return error;
+    error = claim(producer, lane, shape.size, 1, &place);
+    if (SP_UNLIKELY(error))
+        return error;
+    producer->open = lane;
+    producer->open_batch = false;
+    producer->sticky_bytes += (uint32_t)sp_min(shape.size, STICKY_SIZE);
+    *ret = fill(producer, lane, record, &shape, place);
+    return 0;
+}
+
+int spate_claim(spate_producer *producer, const struct spate_record *record, struct spate_claim *ret_claim)
+{
+    if (SP_UNLIKELY(!ret_claim))
+        return sp_fail(-EINVAL, "ret_claim is NULL");
+    return claim_one(producer, record, false, ret_claim);
+}
+
+/* Plans all records; the sizes stay for the commit. Returns the sum, or -errno. */
+static int64_t plan_batch(struct spate_producer *producer, const struct spate_record *records, uint32_t count, bool values)
+{
+    uint64_t total = 0;
+
+    if (count < 1 || count > SPATE_BATCH_MAX)
+        return sp_fail(-EINVAL, "batch of %u records, allowed are 1..%d", count, SPATE_BATCH_MAX);
+    if (!producer->sizes) {
+        producer->sizes = malloc(SPATE_BATCH_MAX * sizeof *producer->sizes);
+        if (!producer->sizes)
+            return sp_fail(-ENOMEM, "no memory for a batch");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct sp_record_shape shape;
+        int error = sp_record_plan(&records[i], producer->timestamp != SPATE_TIMESTAMP_NONE, values && !records[i].value, producer->unit,
+                                   producer->payload_max, &shape);
+        if (error)
+            return error;
+        producer->sizes[i] = (uint32_t)shape.size;
+        total += shape.size;
+    }
+    if (total > sp_ring_record_size_max(producer->topic->info.ring_capacity))
+        return sp_fail(-EMSGSIZE, "batch of %llu bytes with headers and padding; this partition takes %llu at once: split it",
+                       (unsigned long long)total, (unsigned long long)producer->payload_max);
+    return (int64_t)total;
+}
+
+/* ret_claims NULL: publishing, so values are copied, and records without one are tombstones. */
+static int claim_batch(struct spate_producer *producer, const struct spate_record *records, uint32_t count, struct spate_claim *ret_claims,
+                       int64_t *ret_offset)
+{
+    const bool values = ret_claims == NULL;
+    struct sp_place place;
+    struct sp_lane *lane;
+
+    int error = begin(producer, records, &lane);
+    if (error)
+        return error;
+    int64_t total = plan_batch(producer, records, count, values);
+    if (total < 0)
+        return (int)total;
+    error = claim(producer, lane, (uint64_t)total, count, &place);
+    if (error)
+        return error;
+    producer->open = lane;
+    producer->open_batch = true;
+    if (ret_offset)
+        *ret_offset = (int64_t)place.offset;
+    producer->sticky_bytes += (uint32_t)sp_min((uint64_t)total, STICKY_SIZE);
+    for (uint32_t i = 0; i < count; i++) {
+        struct sp_record_shape shape;
+        /* cannot fail: it did not fail above, on the same private input */
+        (void)sp_record_plan(&records[i], producer->timestamp != SPATE_TIMESTAMP_NONE, values && !records[i].value, producer->unit,
+                             producer->payload_max, &shape);
+        struct spate_claim one = fill(producer, lane, &records[i], &shape, place);
+        if (values && one.value_size)
+            memcpy(one.value, records[i].value, one.value_size);
+        if (ret_claims)
+            ret_claims[i] = one;
+        place.position += producer->sizes[i];
+        place.offset++;
+    }
+    return 0;
+}
+
+int spate_claim_batch(spate_producer *producer, const struct spate_record *records, uint32_t count, struct spate_claim *ret_claims)
+{
+    if (!ret_claims)
+        return sp_fail(-EINVAL, "ret_claims is NULL");
+    return claim_batch(producer, records, count, ret_claims, NULL);
+}
+
+/* Somebody sleeps, or the topic was deleted. */
+static void __attribute__((noinline)) on_notice(struct spate_producer *producer, struct sp_lane *lane)
+{
+    struct sp_ring *ring = &lane->attachment->ring;
+
+    sp_wake_sleepers(producer->topic->bus, ring, &lane->writer.slot->counters[SP_PRODUCER_WAKES]);
+    if (atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
+        lane->deleted = true;
+}
+
+int spate_commit(spate_producer *producer)
+{
+    if (SP_UNLIKELY(!producer || producer->magic != SP_PRODUCER_HANDLE))
+        return sp_handle_error(producer, "producer");
+    struct sp_lane *lane = producer->open;
+    if (SP_UNLIKELY(!lane))
+        return sp_fail(-ENOENT, "there is no open claim to commit");
+    producer->open = NULL;
+    uint32_t notice = producer->open_batch ? sp_writer_commit_batch(&lane->writer, producer->sizes) : sp_writer_commit(&lane->writer);
+    if (SP_UNLIKELY(notice))
+        on_notice(producer, lane);
+    return 0;
+}
+
+int spate_abort(spate_producer *producer)
+{
+    if (!producer || producer->magic != SP_PRODUCER_HANDLE)
+        return sp_handle_error(producer, "producer");
+    struct sp_lane *lane = producer->open;
+    if (!lane)
+        return sp_fail(-ENOENT, "there is no open claim to abort");
+    producer->open = NULL;
+    if (sp_writer_abort(&lane->writer))
+        on_notice(producer, lane);
+    return 0;
+}
+
+int spate_publish(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
+{
+    struct spate_claim claimed;
+    int64_t deadline = -1;
+    int error;
+
+    while (SP_UNLIKELY((error = claim_one(producer, record, record && !record->value, &claimed)) != 0)) {
+        if (error != -EAGAIN || timeout == 0)
+            return error;
+        if (deadline < 0)
+            deadline = sp_deadline(timeout);
+        error = sp_producer_wait_until(producer, deadline);
+        if (error)
+            return error;
+    }
+    if (claimed.value_size)
+        memcpy(claimed.value, record->value, claimed.value_size);
+    if (ret_offset)
+        *ret_offset = claimed.offset;
+    return spate_commit(producer);
+}
+
+int spate_publish_batch(spate_producer *producer, const struct spate_record *records, uint32_t count, int64_t timeout, int64_t *ret_offset)
+{
+    int64_t deadline = -1;
+    int error;
+
+    while ((error = claim_batch(producer, records, count, NULL, ret_offset)) != 0) {
+        if (error != -EAGAIN || timeout == 0)
+            return error;
+        if (deadline < 0)
+            deadline = sp_deadline(timeout);
+        error = sp_producer_wait_until(producer, deadline);
+        if (error)
+            return error;
+    }
+    return spate_commit(producer);
+}

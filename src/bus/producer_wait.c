@@ -1,0 +1,131 @@
+/* producer_wait.c: a producer in front of a full ring: who is in the way, and how to wait for it.
+ *
+ * The blocker is a dead producer's claim (repair it), a live one's (wait: it is never overtaken), a dead consumer's gate (drop it), or a live one's (wait,
+ * or evict it when it stood still longer than its own gate_timeout). Runs in the producer's thread; makes system calls. */
+#include <errno.h>
+#include <sched.h>
+#include <time.h>
+
+#include "base/arch.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "bus/producer.h"
+#include "shm/handle.h"
+#include "shm/sleep.h"
+
+#define RESCUE_INTERVAL SP_NS_PER_MS
+#define SLICE_GATE (2 * SP_NS_PER_MS)    /* between two looks at a gating consumer's life and deadline */
+#define SLICE_CLAIM (100 * SP_NS_PER_US) /* a live claimant wakes nobody: it is looked at */
+
+static bool evict(struct spate_producer *producer, struct sp_ring *ring, uint32_t index)
+{
+    struct sp_cursor *cursor = &ring->cursors->slots[index];
+    uint32_t active = SP_CURSOR_ACTIVE;
+
+    /* E12 evict; relaxed on failure: somebody else was quicker */
+    if (!atomic_compare_exchange_strong_explicit(&cursor->state, &active, SP_CURSOR_EVICTED, memory_order_acq_rel, memory_order_relaxed))
+        return true;
+    sp_count(&ring->header->counters[SP_RING_EVICTIONS], 1);
+    sp_wake_sleepers(producer->topic->bus, ring, NULL); /* so that it learns of it at once */
+    return true;
+}
+
+static bool rescue_from_consumer(struct spate_producer *producer, struct sp_lane *lane, const struct sp_blocker *blocker, int64_t now)
+{
+    struct sp_ring *ring = &lane->attachment->ring;
+    struct sp_cursor *cursor = &ring->cursors->slots[blocker->slot];
+    struct sp_repair_result repaired;
+    uint64_t owner = atomic_load_explicit(&cursor->owner, memory_order_acquire); /* E11 owner */
+
+    if (owner == 0 || !sp_registry_alive(&producer->topic->bus->registry, owner))
+        return sp_partition_repair(producer->topic, (uint32_t)lane->partition, lane->attachment, 0, &repaired) == 0;
+    if (lane->gate.kind != SP_BLOCKER_CONSUMER || lane->gate.slot != blocker->slot || lane->gate.position != blocker->position) {
+        lane->gate = *blocker;
+        lane->gate_since = now;
+        sp_count(&lane->writer.slot->counters[SP_PRODUCER_STALLS], 1);
+        return false;
+    }
+    int64_t limit = cursor->gate_timeout;
+    return limit >= 0 && now - lane->gate_since >= limit && evict(producer, ring, blocker->slot);
+}
+
+bool sp_producer_rescue(struct spate_producer *producer, struct sp_lane *lane, bool now_or_never)
+{
+    const int64_t now = sp_clock_monotonic();
+    const struct sp_blocker blocker = lane->writer.blocker;
+    struct sp_repair_result repaired;
+
+    if (!now_or_never && now - lane->rescued < RESCUE_INTERVAL)
+        return false;
+    lane->rescued = now;
+    if (blocker.kind == SP_BLOCKER_CONSUMER && blocker.slot < lane->attachment->ring.consumers_max)
+        return rescue_from_consumer(producer, lane, &blocker, now);
+    if (blocker.kind != SP_BLOCKER_PRODUCER || blocker.slot >= lane->attachment->ring.producers_max)
+        return false;
+    /* E11 owner */
+    uint64_t owner = atomic_load_explicit(&lane->attachment->ring.producers[blocker.slot].owner, memory_order_acquire);
+    if (owner != 0 && sp_registry_alive(&producer->topic->bus->registry, owner))
+        return false;
+    return sp_partition_repair(producer->topic, (uint32_t)lane->partition, lane->attachment, 0, &repaired) == 0 && repaired.producers > 0;
+}
+
+static bool has_room(struct spate_producer *producer, struct sp_lane *lane)
+{
+    return sp_writer_has_room(&lane->writer, producer->blocked_size);
+}
+
+/* Sleep until a consumer releases something, or a slice is over. The mirror image of a consumer's sleep (E8). */
+static int sleep_for_room(struct spate_producer *producer, struct sp_lane *lane, int64_t deadline)
+{
+    struct sp_cursors_header *cursors = lane->attachment->ring.cursors;
+    const struct sp_registry *registry = &producer->topic->bus->registry;
+    bool by_claim = lane->writer.blocker.kind == SP_BLOCKER_PRODUCER;
+    int64_t slice = by_claim ? SLICE_CLAIM : SLICE_GATE;
+
+    uint32_t sequence = atomic_load_explicit(&cursors->space_sequence, memory_order_acquire); /* E8 sleep for room */
+    atomic_store_explicit(&cursors->space_notice, 1, memory_order_release);                   /* E8 sleep for room */
+    if (!registry->membarrier || !sp_membarrier()) {
+        atomic_thread_fence(memory_order_seq_cst); /* E8 sleep for room, as good as it gets; the slice does the rest */
+        slice = slice < SP_NS_PER_MS ? slice : SP_NS_PER_MS;
+    }
+    if (has_room(producer, lane))
+        return 0;
+    int64_t left = deadline - sp_clock_monotonic();
+    if (left <= 0)
+        return -ETIMEDOUT;
+    int error = sp_futex_wait(&cursors->space_sequence, sequence, left < slice ? left : slice);
+    return error == -EINTR ? error : 0;
+}
+
+int sp_producer_wait_until(struct spate_producer *producer, int64_t deadline)
+{
+    struct sp_lane *lane = producer->blocked;
+    const int64_t spin_until = sp_clock_monotonic() + (producer->wait == SPATE_WAIT_SPIN ? 0 : sp_spin_time());
+
+    if (!lane)
+        return 0;
+    for (;;) {
+        if (has_room(producer, lane) || sp_producer_rescue(producer, lane, false))
+            return 0;
+        int64_t now = sp_clock_monotonic();
+        if (now >= deadline)
+            return -ETIMEDOUT;
+        if (producer->wait == SPATE_WAIT_SPIN || now < spin_until) {
+            for (int i = 0; i < 16; i++)
+                sp_pause();
+        } else if (producer->wait == SPATE_WAIT_YIELD) {
+            sched_yield();
+        } else {
+            int error = sleep_for_room(producer, lane, deadline);
+            if (error)
+                return error;
+        }
+    }
+}
+
+int spate_producer_wait(spate_producer *producer, int64_t timeout)
+{
+    if (!producer || producer->magic != SP_PRODUCER_HANDLE)
+        return sp_handle_error(producer, "producer");
+    return sp_producer_wait_until(producer, sp_deadline(timeout));
+}

@@ -1,0 +1,25 @@
+/* remove.h: taking directories of the bus away, and listing them.
+ *
+ * A directory is first renamed to a name that no topic can have and that carries the remover's owner word, so that a topic vanishes at once and gc can tell
+ * a removal in progress from one whose remover died. */
+#ifndef SP_BUS_REMOVE_H
+#define SP_BUS_REMOVE_H
+
+#include "bus/internal.h"
+
+#define SP_UNFINISHED_PREFIX "~topic." /* ~topic.<owner word, hex>.<random, hex>: being created or removed by that participant */
+
+/* sp_unfinished_name: a fresh name of that kind. */
+int sp_unfinished_name(const struct spate_bus *bus, char name[64]);
+
+/* sp_remove_topic_directory: rename away, then remove. Returns 0, -ENOENT, -EACCES, ... */
+int sp_remove_topic_directory(struct spate_bus *bus, const char *topic);
+
+/* sp_remove_directory: remove a directory of plain files, pipes and such directories, two levels deep. Returns 0 or -errno. */
+int sp_remove_directory(int dir_fd, const char *name);
+
+/* sp_list_directory: sorted names of the entries that `is_entry` accepts (and renames, into `name`). */
+int sp_list_directory(int dir_fd, bool (*is_entry)(int dir_fd, const char *entry, char name[SPATE_TOPIC_NAME_MAX + 1]),
+                      int (*visit)(void *context, const char *name), void *context);
+
+#endif

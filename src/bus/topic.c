@@ -1,0 +1,312 @@
+/* topic.c: opening, describing, listing and deleting topics.
+ *
+ * Creation is in topic_create.c. Implements the topic part of spate.h. Any thread. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "bus/internal.h"
+#include "bus/path.h"
+#include "bus/remove.h"
+#include "shm/handle.h"
+
+static void fill_info(struct spate_topic_info *info, const struct sp_topic_file *file)
+{
+    *info = (struct spate_topic_info){
+        .created = file->file.created,
+        .partitions = file->partitions,
+        .ring_capacity = file->ring_capacity,
+        .mode = file->mode,
+        .alignment = file->alignment,
+        .timestamp = file->timestamp,
+        .producers_max = file->producers_max,
+        .consumers_max = file->consumers_max,
+        .numa_node = file->numa_node,
+        .huge_pages = file->huge_pages,
+        .uid = file->uid,
+        .gid = file->gid,
+        .ring_file_mode = file->ring_file_mode,
+        .cursors_file_mode = file->cursors_file_mode,
+    };
+    info->value_size_max = sp_ring_payload_max(info->ring_capacity);
+    memcpy(info->id, file->file.id, sizeof info->id);
+    memcpy(info->name, file->name, sizeof info->name);
+    info->name[sizeof info->name - 1] = 0;
+}
+
+/* The topic file, checked; a private copy is what everything else rests on. */
+static int read_topic(struct spate_topic *topic, const char *name)
+{
+    char path[SP_PATH_SIZE];
+    struct sp_topic_file copy;
+
+    snprintf(path, sizeof path, "%s/%s", topic->bus->registry.path, name);
+    int error = sp_map_file(topic->dir_fd, "topic", false, sizeof(struct sp_topic_file), path, &topic->map);
+    if (error)
+        return error == -ENOENT ? sp_fail(-EBADMSG, "%s has no topic file: it is not a topic; delete the directory", path) : error;
+    topic->file = topic->map.address;
+    snprintf(path, sizeof path, "%s/%s/topic", topic->bus->registry.path, name);
+    error = sp_file_header_check(&topic->file->file, SP_TOPIC_MAGIC, topic->map.size, path);
+    if (error)
+        return error;
+    memcpy(&copy, topic->map.address, sizeof copy);
+    error = sp_topic_file_check(&copy, path);
+    if (error)
+        return error;
+    fill_info(&topic->info, &copy);
+    if (strcmp(topic->info.name, name) != 0)
+        return sp_fail(-EBADMSG, "%s calls itself \"%s\": somebody renamed its directory; rename it back", path, topic->info.name);
+    return 0;
+}
+
+static int alloc_attachments(struct spate_topic *topic)
+{
+    for (int i = 0; i < SP_ACCESS_KINDS; i++) {
+        topic->attachments[i] = calloc(topic->info.partitions, sizeof(struct sp_attachment *));
+        if (!topic->attachments[i])
+            return sp_fail(-ENOMEM, "no memory for %u partitions", topic->info.partitions);
+    }
+    return 0;
+}
+
+int spate_topic_open(spate_bus *bus, const char *name, spate_topic **ret_topic)
+{
+    char directory[SPATE_TOPIC_NAME_MAX + 8];
+
+    if (!bus || bus->magic != SP_BUS_HANDLE)
+        return sp_handle_error(bus, "bus");
+    if (!ret_topic)
+        return sp_fail(-EINVAL, "ret_topic is NULL");
+    int error = sp_topic_name_check(name);
+    if (error)
+        return error;
+    struct spate_topic *topic = sp_handle_alloc(sizeof *topic);
+    if (!topic)
+        return -ENOMEM;
+    topic->bus = bus;
+    sp_bus_keep(bus);
+    pthread_mutex_init(&topic->mutex, NULL);
+    atomic_init(&topic->references, 1);
+    sp_topic_directory(name, directory);
+    topic->dir_fd = openat(bus->registry.dir_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (topic->dir_fd < 0)
+        error = sp_fail(-errno, "cannot open topic %s on bus %s: %s%s", name, bus->registry.path, strerror(errno),
+                        errno == ENOENT ? "; create it first (`spate topic create`), or wait for it" : "");
+    if (!error)
+        error = read_topic(topic, name);
+    if (!error)
+        error = alloc_attachments(topic);
+    topic->magic = SP_TOPIC_HANDLE;
+    if (error) {
+        sp_topic_drop(topic);
+        return error;
+    }
+    *ret_topic = topic;
+    return 0;
+}
+
+int spate_topic_wait(spate_bus *bus, const char *name, int64_t timeout, spate_topic **ret_topic)
+{
+    const int64_t deadline = sp_deadline(timeout);
+
+    for (;;) {
+        int error = spate_topic_open(bus, name, ret_topic);
+        if (error != -ENOENT)
+            return error;
+        int64_t left = deadline - sp_clock_monotonic();
+        if (left <= 0)
+            return -ETIMEDOUT;
+        int64_t pause = left < 10 * SP_NS_PER_MS ? left : 10 * SP_NS_PER_MS;
+        struct timespec nap = {.tv_sec = 0, .tv_nsec = pause};
+        if (nanosleep(&nap, NULL) < 0 && errno == EINTR)
+            return -EINTR;
+    }
+}
+
+void sp_topic_keep(struct spate_topic *topic)
+{
+    atomic_fetch_add_explicit(&topic->references, 1, memory_order_relaxed); /* relaxed: the caller holds one already */
+}
+
+void sp_topic_drop(struct spate_topic *topic)
+{
+    /* E0 handles */
+    if (atomic_fetch_sub_explicit(&topic->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (int i = 0; i < SP_ACCESS_KINDS; i++)
+        free(topic->attachments[i]);
+    sp_unmap(&topic->map);
+    if (topic->dir_fd >= 0)
+        close(topic->dir_fd);
+    pthread_mutex_destroy(&topic->mutex);
+    sp_bus_drop(topic->bus);
+    topic->magic = UINT64_MAX;
+    sp_handle_free(topic, sizeof *topic);
+}
+
+void spate_topic_close(spate_topic *topic)
+{
+    if (topic && topic->magic == SP_TOPIC_HANDLE)
+        sp_topic_drop(topic);
+}
+
+int spate_topic_describe(const spate_topic *topic, struct spate_topic_info *ret_info)
+{
+    if (!topic || topic->magic != SP_TOPIC_HANDLE)
+        return sp_handle_error(topic, "topic");
+    if (!ret_info)
+        return sp_fail(-EINVAL, "ret_info is NULL");
+    *ret_info = topic->info;
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int sp_list_directory(int dir_fd, bool (*is_entry)(int dir_fd, const char *entry, char name[SPATE_TOPIC_NAME_MAX + 1]),
+                      int (*visit)(void *context, const char *name), void *context)
+{
+    char **names = NULL, name[SPATE_TOPIC_NAME_MAX + 1];
+    size_t count = 0, capacity = 0;
+    int result = 0;
+
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (!directory) {
+        result = sp_fail(-errno, "cannot list a bus directory: %s", strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return result;
+    }
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        if (!is_entry(dir_fd, entry->d_name, name))
+            continue;
+        if (count == capacity) {
+            capacity = capacity ? 2 * capacity : 64;
+            char **grown = realloc(names, capacity * sizeof *names);
+            if (!grown) {
+                result = sp_fail(-ENOMEM, "no memory for %zu names", capacity);
+                break;
+            }
+            names = grown;
+        }
+        if ((names[count] = strdup(name)) != NULL)
+            count++;
+    }
+    closedir(directory);
+    if (count)
+        qsort(names, count, sizeof *names, by_name);
+    for (size_t i = 0; i < count; i++) {
+        if (result == 0)
+            result = visit(context, names[i]);
+        free(names[i]);
+    }
+    free(names);
+    return result;
+}
+
+static bool is_topic(int dir_fd, const char *entry, char name[SPATE_TOPIC_NAME_MAX + 1])
+{
+    struct stat status;
+    return entry[0] != '~' && sp_topic_of_directory(entry, name) && fstatat(dir_fd, entry, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(status.st_mode) && (strcmp(entry, "groups") != 0);
+}
+
+int spate_topic_list(spate_bus *bus, int (*visit)(void *context, const char *name), void *context)
+{
+    if (!bus || bus->magic != SP_BUS_HANDLE)
+        return sp_handle_error(bus, "bus");
+    if (!visit)
+        return sp_fail(-EINVAL, "visit is NULL");
+    return sp_list_directory(bus->registry.dir_fd, is_topic, visit, context);
+}
+
+/* Who uses a partition, if anybody lives: fills `who`. Under the ring lock. */
+static bool is_used(struct spate_topic *topic, const struct sp_ring *ring, char *who, uint32_t size)
+{
+    struct sp_registry *registry = &topic->bus->registry;
+
+    for (uint32_t i = 0; i < ring->producers_max + ring->consumers_max; i++) {
+        bool is_producer = i < ring->producers_max;
+        uint64_t owner = atomic_load_explicit(is_producer ? &ring->producers[i].owner : &ring->cursors->slots[i - ring->producers_max].owner,
+                                              memory_order_acquire); /* E11 owner */
+        if (owner != 0 && sp_registry_alive(registry, owner)) {
+            char name[64];
+            sp_registry_describe(registry, owner, name, sizeof name);
+            snprintf(who, size, "%s %s", is_producer ? "producer" : "consumer", name);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Mark one ring deleted or live again; wakes whoever sleeps on it. */
+static int mark_ring(struct spate_topic *topic, uint32_t partition, bool force, uint32_t state)
+{
+    struct sp_attachment *attachment;
+    struct sp_lock lock;
+    char who[128];
+
+    int error = sp_attach(topic, partition, SP_ACCESS_PRODUCE, &attachment);
+    if (error)
+        return error;
+    error = sp_ring_lock(topic, partition, SP_RING_LOCK_TIMEOUT, &lock);
+    if (!error) {
+        struct sp_ring *ring = &attachment->ring;
+        if (state == SP_STATE_DELETED && !force && is_used(topic, ring, who, sizeof who)) {
+            error = sp_fail(-EBUSY, "topic %s is in use by %s: close it first, or force the deletion", topic->info.name, who);
+        } else {
+            atomic_store_explicit(&ring->header->state, state, memory_order_release); /* E11 owner */
+            atomic_store_explicit(&ring->cursors->notice, 1, memory_order_release);   /* E7 sleep: producers look at the state */
+            sp_wake_sleepers(topic->bus, ring, NULL);
+            atomic_store_explicit(&ring->cursors->notice, 1, memory_order_release); /* E7 sleep: again, for the producers */
+            sp_wake_space(ring);
+        }
+        sp_ring_unlock(&lock);
+    }
+    sp_detach(topic, partition, SP_ACCESS_PRODUCE);
+    return error;
+}
+
+int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags)
+{
+    const bool force = flags & SPATE_DELETE_FORCE;
+    spate_topic *topic;
+
+    int error = spate_topic_open(bus, name, &topic);
+    if (error == -EBADMSG || error == -EPROTO) {
+        /* A directory that is no topic of ours: its owner may still be rid of it. */
+        return force ? sp_remove_topic_directory(bus, name) : error;
+    }
+    if (error)
+        return error;
+    uint32_t marked = 0;
+    for (; !error && marked < topic->info.partitions; marked++) {
+        error = mark_ring(topic, marked, force, SP_STATE_DELETED);
+        if (error == -EBADMSG && force)
+            error = 0;
+        if (error)
+            break;
+    }
+    if (error) {
+        char text[SP_ERROR_TEXT_SIZE];
+        snprintf(text, sizeof text, "%s", spate_last_error());
+        while (marked > 0)
+            (void)mark_ring(topic, --marked, true, SP_STATE_LIVE);
+        error = sp_fail(error, "%s", text);
+    } else {
+        error = sp_remove_topic_directory(bus, name);
+    }
+    spate_topic_close(topic);
+    return error;
+}

@@ -1,0 +1,211 @@
+/* topic_config.c: a topic's configuration: defaults, and settings from text.
+ *
+ * Called by whoever creates topics; `spate topic create --config k=v` comes here. Pure functions but for user and group names. */
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "spate/spate.h"
+
+void spate_topic_config_init(struct spate_topic_config *config)
+{
+    *config = (struct spate_topic_config){
+        .size = sizeof *config,
+        .partitions = 1,
+        .ring_capacity = 8u << 20,
+        .mode = SPATE_MODE_CONCURRENT,
+        .alignment = 64,
+        .timestamp = SPATE_TIMESTAMP_CLOCK,
+        .producers_max = 64,
+        .consumers_max = 32,
+        .numa_node = SPATE_ANY,
+        .huge_pages = SPATE_HUGE_NONE,
+        .uid = -1,
+        .gid = -1,
+    };
+}
+
+/* A whole number with an optional K, M or G (binary, also KiB, MB...). base 8 for file modes. */
+static int parse_number(const char *key, const char *text, int base, int64_t *ret)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, base);
+    int shift = 0;
+
+    if (end != text && *end) {
+        const char *units = "KMG";
+        const char *unit = strchr(units, toupper((unsigned char)*end));
+        if (unit && base == 10) {
+            shift = 10 * (int)(unit - units + 1);
+            end++;
+            if (*end == 'i')
+                end++;
+            if (*end == 'B' || *end == 'b')
+                end++;
+        }
+    }
+    if (end == text || *end || errno || isspace((unsigned char)*text) || value > (INT64_MAX >> shift) || value < -1)
+        return sp_fail(-EINVAL, "%s=%s: not a number%s", key, text, base == 8 ? " in octal, e.g. 0660" : ", e.g. 64K, 8M, 1G");
+    *ret = value * ((int64_t)1 << shift);
+    return 0;
+}
+
+static int parse_word(const char *key, const char *text, const char *const *words, uint32_t *ret)
+{
+    for (uint32_t i = 0; words[i]; i++) {
+        if (strcmp(words[i], text) == 0) {
+            *ret = i;
+            return 0;
+        }
+    }
+    return sp_fail(-EINVAL, "%s=%s: allowed are %s, %s%s%s", key, text, words[0], words[1], words[2] ? ", " : "", words[2] ? words[2] : "");
+}
+
+static int parse_uint32(const char *key, const char *text, int base, uint32_t *ret)
+{
+    int64_t value;
+    int error = parse_number(key, text, base, &value);
+    if (error)
+        return error;
+    if (value < 0 || value > UINT32_MAX)
+        return sp_fail(-EINVAL, "%s=%s is out of range", key, text);
+    *ret = (uint32_t)value;
+    return 0;
+}
+
+static int set_partitions(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_uint32(k, v, 10, &c->partitions);
+}
+
+static int set_ring(struct spate_topic_config *c, const char *k, const char *v)
+{
+    int64_t value;
+    int error = parse_number(k, v, 10, &value);
+    if (!error)
+        c->ring_capacity = value < 0 ? 0 : (uint64_t)value;
+    return error;
+}
+
+static int set_mode(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_word(k, v, (const char *const[]){"concurrent", "exclusive", NULL}, &c->mode);
+}
+
+static int set_alignment(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_uint32(k, v, 10, &c->alignment);
+}
+
+static int set_timestamp(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_word(k, v, (const char *const[]){"clock", "caller", "none", NULL}, &c->timestamp);
+}
+
+static int set_producers(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_uint32(k, v, 10, &c->producers_max);
+}
+
+static int set_consumers(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_uint32(k, v, 10, &c->consumers_max);
+}
+
+static int set_numa(struct spate_topic_config *c, const char *k, const char *v)
+{
+    int64_t value = -1;
+    int error = strcmp(v, "any") == 0 ? 0 : parse_number(k, v, 10, &value);
+    if (!error && value > 1023)
+        error = sp_fail(-EINVAL, "%s=%s is out of range", k, v);
+    if (!error)
+        c->numa_node = (int32_t)value;
+    return error;
+}
+
+static int set_huge(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_word(k, v, (const char *const[]){"none", "try", "require", NULL}, &c->huge_pages);
+}
+
+static int set_user(struct spate_topic_config *c, const char *k, const char *v)
+{
+    const struct passwd *entry = getpwnam(v);
+    c->uid = entry ? (int64_t)entry->pw_uid : -1;
+    return entry ? 0 : parse_number(k, v, 10, &c->uid);
+}
+
+static int set_group(struct spate_topic_config *c, const char *k, const char *v)
+{
+    const struct group *entry = getgrnam(v);
+    c->gid = entry ? (int64_t)entry->gr_gid : -1;
+    return entry ? 0 : parse_number(k, v, 10, &c->gid);
+}
+
+static int set_producer_mode(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_uint32(k, v, 8, &c->producer_mode);
+}
+
+static int set_consumer_mode(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_uint32(k, v, 8, &c->consumer_mode);
+}
+
+static const struct {
+    const char *key;
+    int (*set)(struct spate_topic_config *config, const char *key, const char *value);
+} settings[] = {
+    {"partitions", set_partitions}, {"ring", set_ring},           {"mode", set_mode},
+    {"alignment", set_alignment},   {"timestamp", set_timestamp}, {"producers", set_producers},
+    {"consumers", set_consumers},   {"numa", set_numa},           {"huge", set_huge},
+    {"user", set_user},             {"group", set_group},         {"producer_mode", set_producer_mode},
+    {"consumer_mode", set_consumer_mode},
+};
+
+/* Levenshtein distance, for suggestions. Words longer than the table are simply far away. */
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned row[32];
+    size_t length = strlen(b);
+    if (length >= sizeof row / sizeof row[0])
+        return 99;
+    for (unsigned j = 0; j <= length; j++)
+        row[j] = j;
+    for (unsigned i = 1; *a; a++, i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= length; j++) {
+            unsigned change = diagonal + (*a != b[j - 1]);
+            diagonal = row[j];
+            unsigned least = diagonal < row[j - 1] ? diagonal + 1 : row[j - 1] + 1;
+            row[j] = change < least ? change : least;
+        }
+    }
+    return row[length];
+}
+
+int spate_topic_config_set(struct spate_topic_config *config, const char *key, const char *value)
+{
+    size_t nearest = 0;
+
+    if (!config || !key || !value)
+        return sp_fail(-EINVAL, "config, key or value is NULL");
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        if (strcmp(settings[i].key, key) == 0) {
+            struct spate_topic_config changed = *config;
+            int error = settings[i].set(&changed, key, value);
+            if (!error)
+                *config = changed;
+            return error;
+        }
+        if (distance(key, settings[i].key) < distance(key, settings[nearest].key))
+            nearest = i;
+    }
+    return sp_fail(-EINVAL, "there is no topic setting \"%.40s\"; did you mean \"%s\"?", key, settings[nearest].key);
+}

@@ -1,0 +1,61 @@
+/* wait.c: waking those who sleep, and choosing how to wait.
+ *
+ * The slow halves of commit and release: called when the notice word that they load says that somebody may be asleep. The words and the Dekker argument are
+ * E7 and E8 in ring/ring.h. */
+#include <limits.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "bus/internal.h"
+#include "shm/sleep.h"
+
+void sp_wake_sleepers(struct spate_bus *bus, struct sp_ring *ring, _Atomic uint64_t *counter)
+{
+    struct sp_cursors_header *cursors = ring->cursors;
+
+    /* E7 sleep: first the notice, then the flags; a sleeper sets them the other way round, so its flag is seen or its notice stays for the next commit,
+     * and it looks again itself after setting both */
+    atomic_exchange_explicit(&cursors->notice, 0, memory_order_seq_cst);
+    uint32_t used = atomic_load_explicit(&cursors->consumers_used, memory_order_acquire); /* E11 owner */
+    for (uint32_t i = 0; i < used && i < ring->consumers_max; i++) {
+        struct sp_cursor *cursor = &cursors->slots[i];
+        if (atomic_load_explicit(&cursor->asleep, memory_order_acquire) == 0 ||   /* E7 sleep */
+            atomic_exchange_explicit(&cursor->asleep, 0, memory_order_acq_rel) == 0) /* E7 sleep: one waker is enough */
+            continue;
+        /* relaxed: behind the acquire of `asleep`; any value is safe */
+        sp_wake(&bus->registry, atomic_load_explicit(&cursor->wake_slot, memory_order_relaxed));
+        if (counter)
+            sp_count(counter, 1);
+    }
+}
+
+void sp_wake_space(struct sp_ring *ring)
+{
+    struct sp_cursors_header *cursors = ring->cursors;
+
+    atomic_exchange_explicit(&cursors->space_notice, 0, memory_order_seq_cst);          /* E8 sleep for room */
+    atomic_fetch_add_explicit(&cursors->space_sequence, 1, memory_order_acq_rel); /* E8 sleep for room */
+    sp_futex_wake(&cursors->space_sequence, INT_MAX);
+}
+
+static int usable_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+    return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+uint32_t sp_wait_strategy(uint32_t asked)
+{
+    if (asked != SPATE_WAIT_AUTO)
+        return asked;
+    return usable_cores() < 4 ? SPATE_WAIT_BLOCK : SPATE_WAIT_YIELD;
+}
+
+int64_t sp_spin_time(void)
+{
+    /* about what two wake-ups cost; on a single core nobody can publish while we spin */
+    return usable_cores() < 2 ? 0 : 20 * SP_NS_PER_US;
+}
