@@ -139,8 +139,9 @@ uint64_t sp_ring_record_size_max(uint64_t capacity)
 
 uint64_t sp_ring_small_size_max(uint64_t capacity, uint32_t producers_max)
 {
-    /* all producers together may overtake a check by this much each: an eighth of the ring is kept for it */
-    return sp_min(capacity / 8 / producers_max, SP_SMALL_SIZE_MAX);
+    /* all producers together may overtake a check by this much each: an eighth of the ring is kept for it. Whole
+     * alignment units of any topic, so that positions derived from it are boundaries' multiples too */
+    return sp_min(capacity / 8 / producers_max, SP_SMALL_SIZE_MAX) & ~(uint64_t)127;
 }
 
 uint64_t sp_ring_chunk_size(uint64_t capacity)

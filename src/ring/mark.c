@@ -1,11 +1,18 @@
 /* mark.c: record boundaries that readers may start from, one per chunk of the ring.
  *
  * Records can be walked forward only. So a producer that enters a new chunk writes down where its first record there begins: marks[chunk
- * number % marks_count] = (position, offset). A mark is only a hint: whoever uses it checks that the stamp at the position belongs to the offset,
- * and two racing writers, a dead one or a bit flip make a mark that is not used. Mark 0 of a fresh ring is (0, 0), which needs no stamp.
+ * number % marks_count] = (position, offset). A mark is only a hint: whoever uses it checks that the stamp at the position belongs to the offset.
+ * That is not enough to tell a mark of which half was renewed: a lap later the same chunk may begin at the same index, where the old stamp still lies.
+ * So the second word is the offset mixed with the position, and an old half beside a new one gives an offset that no stamp has. Racing writers, dead
+ * ones and bit flips thus make marks that are not used. Mark 0 of a fresh ring is (0, 0), which needs no stamp.
  *
  * Called by producers (write) and by whoever opens, seeks, dumps or verifies (find). Any thread. */
 #include "ring/ring.h"
+
+static uint64_t mix(uint64_t position)
+{
+    return position * 0x9e3779b97f4a7c15u; /* 2^64 / golden ratio: positions a ring apart give offsets that are far apart */
+}
 
 void sp_mark_write(struct sp_ring *ring, struct sp_place place)
 {
@@ -17,7 +24,7 @@ void sp_mark_write(struct sp_ring *ring, struct sp_place place)
         return; /* somebody marked this chunk already (or it is chunk 0, marked by creation) */
     /* relaxed: position and offset are published together by the release store of the offset */
     if (atomic_compare_exchange_strong_explicit(&mark->position, &old, place.position, memory_order_relaxed, memory_order_relaxed))
-        atomic_store_explicit(&mark->offset, place.offset, memory_order_release); /* E9 mark */
+        atomic_store_explicit(&mark->offset, place.offset + mix(place.position), memory_order_release); /* E9 mark */
 }
 
 /* Reads one mark; false when it may not be used. */
@@ -29,6 +36,7 @@ static bool mark_load(const struct sp_ring *ring, uint32_t index, uint64_t lowes
     place.offset = atomic_load_explicit(&mark->offset, memory_order_acquire); /* E9 mark */
     /* relaxed: ordered behind the load of the offset by its acquire; checked by the stamp below */
     place.position = atomic_load_explicit(&mark->position, memory_order_relaxed);
+    place.offset -= mix(place.position);
     if (place.position < lowest || place.position / ring->chunk_size % ring->marks_count != index ||
         (place.position & (((uint64_t)1 << ring->unit_shift) - 1)) != 0)
         return false;

@@ -20,14 +20,20 @@ void sp_reader_init(struct sp_reader *reader, const struct sp_ring *ring, struct
                                  .partition = partition};
 }
 
+/* Bytes from `position` on may have been overwritten; a fence came before. */
+static bool is_announced(const struct sp_reader *reader, uint64_t position)
+{
+    uint64_t reserved = atomic_load_explicit(&reader->ring->header->reserved, memory_order_relaxed); /* relaxed: behind the fence */
+    return (int64_t)(reserved - position) > (int64_t)reader->ring->capacity;
+}
+
 bool sp_reader_is_lapped(const struct sp_reader *reader, uint64_t position)
 {
     /* E5 announce, E12 evict: the reads before are done, and if one of them saw an overwriting byte, the loads below see why */
     atomic_thread_fence(memory_order_acquire);
     if (reader->gate)
         return atomic_load_explicit(&reader->cursor->state, memory_order_relaxed) != SP_CURSOR_ACTIVE; /* relaxed: fence above */
-    uint64_t reserved = atomic_load_explicit(&reader->ring->header->reserved, memory_order_relaxed); /* relaxed: fence above */
-    return (int64_t)(reserved - position) > (int64_t)reader->ring->capacity;
+    return is_announced(reader, position);
 }
 
 static void skip(struct sp_reader *reader, uint64_t size, uint64_t count)
@@ -59,7 +65,9 @@ bool sp_reader_catch_up(struct sp_reader *reader)
         place.position += size;
         place.offset += count;
     }
-    if (place.position <= reader->next.position || sp_reader_is_lapped(reader, reader->verdict_from.position))
+    /* E5 announce: also for a gate, which has released the bytes below `next` */
+    atomic_thread_fence(memory_order_acquire);
+    if (place.position <= reader->next.position || is_announced(reader, reader->verdict_from.position))
         return false;
     sp_count(&reader->cursor->counters[SP_CONSUMER_ABORTED], place.offset - reader->next.offset);
     reader->next = place;
@@ -151,8 +159,7 @@ int sp_reader_place(struct sp_reader *reader, struct sp_place place)
     atomic_store_explicit(&cursor->read_position, place.position, memory_order_release); /* E2 release */
     atomic_store_explicit(&cursor->state, SP_CURSOR_ACTIVE, memory_order_release);       /* E12 evict */
     atomic_thread_fence(memory_order_seq_cst);                                           /* E6 gate */
-    uint64_t reserved = atomic_load_explicit(&reader->ring->header->reserved, memory_order_relaxed); /* relaxed: fence above */
-    if ((int64_t)(reserved - place.position) > (int64_t)reader->ring->capacity)
+    if (is_announced(reader, place.position))
         return -EOVERFLOW;
     reader->next = place;
     reader->first = place;

@@ -213,7 +213,10 @@ static bool repair_range(struct sp_ring *ring, struct sp_place place, struct sp_
         uint32_t count;
         if (place.position < sp_ring_oldest_position(ring)) {
             /* others may be writing there: what died lies above (see "A stale INTENT" in ring.h) */
-            place = oldest_boundary(ring, sp_ring_oldest_position(ring));
+            struct sp_place newer = oldest_boundary(ring, sp_ring_oldest_position(ring));
+            if (newer.position <= place.position || newer.position >= end.position)
+                return true; /* nothing of it is left in the ring (or the words that say so are damaged) */
+            place = newer;
             continue;
         }
         if (sp_ring_is_committed(ring, place) && sp_ring_step(ring, place, &size, &count)) {
