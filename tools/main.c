@@ -11,7 +11,7 @@
 
 static const struct command *const commands[] = {
     &command_topic,  &command_produce, &command_consume, &command_stat, &command_dump,
-    &command_verify, &command_gc,      &command_doctor,  NULL,
+    &command_verify, &command_gc,      &command_doctor,  &command_demo, NULL,
 };
 
 static const struct command command_spate = {

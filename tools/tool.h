@@ -32,7 +32,7 @@ struct command {
 };
 
 extern const struct command command_topic, command_produce, command_consume, command_stat, command_dump, command_verify, command_gc,
-    command_doctor;
+    command_doctor, command_demo;
 
 /* tool_dispatch: run the subcommand that argv[0] names, or answer --help, --version and mistakes. Returns an exit status. */
 int tool_dispatch(const struct command *command, int argc, char **argv);
