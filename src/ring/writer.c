@@ -152,6 +152,7 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
             if (error)
                 return error;
         }
+        SP_HOOK("claim:looked");
         atomic_store_explicit(&slot->seen_offset, seen.offset, memory_order_release);               /* E4 slot: as extent */
         atomic_store_explicit(&slot->claim, seen.position | SP_PHASE_INTENT, memory_order_release); /* E4 slot */
         SP_HOOK("claim:intent");
@@ -167,6 +168,7 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
     SP_HOOK("claim:added");
     struct sp_place place = place_of(writer, word);
     atomic_store_explicit(&slot->claimed_offset, place.offset, memory_order_release);             /* E4 slot: as extent */
+    SP_HOOK("claim:placed");
     atomic_store_explicit(&slot->claim, place.position | SP_PHASE_CLAIMED, memory_order_release); /* E4 slot */
     SP_HOOK("claim:claimed");
     writer->tail = place;
@@ -202,6 +204,7 @@ bool sp_writer_has_room(struct sp_writer *writer, uint64_t size)
 static inline void stamp(struct sp_writer *writer, uint64_t position, uint64_t offset)
 {
     struct sp_record_header *header = (struct sp_record_header *)(void *)(writer->data + (position & writer->mask));
+    SP_HOOK("commit:stamp");
     atomic_store_explicit(&header->stamp, sp_stamp(offset, writer->salt), memory_order_release); /* E1 commit */
 }
 
