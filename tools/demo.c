@@ -1,8 +1,9 @@
 /* demo.c: `spate demo FILE`: the whole of Spate in one run, on real input.
  *
- * Reads a file of Debian control stanzas (a dpkg status file, a package list), and streams its lines, keyed by package name, from two producer processes to
- * several consumer processes. In mid-stream one producer is killed with SIGKILL and a fresh one goes on. Then some lines are sent once more at a
- * fixed rate, to measure latency without a queue in front. Prints a short summary. tools/quickstart runs it and checks the consumers' files. */
+ * Reads a file of Debian control stanzas (a dpkg status file, a package list), and streams its lines, keyed by package name,
+ * from two producer processes to several consumer processes. In mid-stream one producer is killed with SIGKILL and a fresh
+ * one goes on. Then some lines are sent once more at a fixed rate, to measure latency without a queue in front. Prints a
+ * short summary. tools/quickstart runs it and checks the consumers' files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -90,15 +91,9 @@ static pid_t start(struct demo *demo, enum role role, uint32_t index)
         return pid;
     switch (role) {
     case ROLE_PRODUCER:
-    case ROLE_FRESH_PRODUCER:
-        status = demo_produce(&demo->plan, demo->shared, index, role == ROLE_FRESH_PRODUCER);
-        break;
-    case ROLE_PACED_PRODUCER:
-        status = demo_produce_paced(&demo->plan, demo->shared);
-        break;
-    case ROLE_CONSUMER:
-        status = demo_consume(&demo->plan, demo->shared, index);
-        break;
+    case ROLE_FRESH_PRODUCER: status = demo_produce(&demo->plan, demo->shared, index, role == ROLE_FRESH_PRODUCER); break;
+    case ROLE_PACED_PRODUCER: status = demo_produce_paced(&demo->plan, demo->shared); break;
+    case ROLE_CONSUMER: status = demo_consume(&demo->plan, demo->shared, index); break;
     }
     _exit(status);
 }
@@ -152,8 +147,9 @@ static int stream(struct demo *demo)
 
 static void print_latency(const char *label, const struct histogram *latency)
 {
-    output_print("  %-28s p50 %.1f us   p99 %.1f us   p99.9 %.1f us   max %.1f us\n", label, (double)histogram_at(latency, 0.5) / 1e3,
-                 (double)histogram_at(latency, 0.99) / 1e3, (double)histogram_at(latency, 0.999) / 1e3, (double)latency->max / 1e3);
+    output_print("  %-28s p50 %.1f us   p99 %.1f us   p99.9 %.1f us   max %.1f us\n", label,
+                 (double)histogram_at(latency, 0.5) / 1e3, (double)histogram_at(latency, 0.99) / 1e3,
+                 (double)histogram_at(latency, 0.999) / 1e3, (double)latency->max / 1e3);
 }
 
 static int report(const struct demo *demo)
@@ -172,8 +168,8 @@ static int report(const struct demo *demo)
         recovered = result->recovered_ns > recovered ? result->recovered_ns : recovered;
         span = result->last_ns - result->first_ns > span ? result->last_ns - result->first_ns : span;
     }
-    output_print("  records                      %zu lines of %zu packages, %u producers, %u consumers, %d partitions\n", demo->lines,
-                 demo->packages, DEMO_SOURCES, demo->plan.consumers, DEMO_PARTITIONS);
+    output_print("  records                      %zu lines of %zu packages, %u producers, %u consumers, %d partitions\n",
+                 demo->lines, demo->packages, DEMO_SOURCES, demo->plan.consumers, DEMO_PARTITIONS);
     output_print("  published                    %.0f records/s, each read by every consumer: %.0f reads/s\n",
                  (double)demo->lines * 1e9 / (double)(span ? span : 1),
                  (double)demo->lines * demo->plan.consumers * 1e9 / (double)(span ? span : 1));
@@ -186,8 +182,8 @@ static int report(const struct demo *demo)
     char label[64];
     snprintf(label, sizeof label, "latency, %u records/s", demo->plan.paced_rate);
     print_latency(label, &paced);
-    output_print("  offsets                      dense; %llu holes where the killed one had a claim, %llu duplicates\n", (unsigned long long)holes,
-                 (unsigned long long)duplicates);
+    output_print("  offsets                      dense; %llu holes where the killed one had a claim, %llu duplicates\n",
+                 (unsigned long long)holes, (unsigned long long)duplicates);
     if (!equal || duplicates != 0)
         return tool_error("not every consumer saw every line exactly once: this is a bug, please report it");
     return STATUS_OK;
@@ -278,6 +274,7 @@ const struct command command_demo = {
     .arguments_min = 1,
     .arguments_max = 1,
     .summary = "stream a package list between processes, kill one, and report",
-    .details = "FILE holds Debian control stanzas: /var/lib/dpkg/status, or the output of `apt-cache dumpavail`. The bus is a temporary one.\n",
+    .details = "FILE holds Debian control stanzas: /var/lib/dpkg/status, or the output of `apt-cache dumpavail`. The bus is a "
+               "temporary one.\n",
     .run = run_demo,
 };

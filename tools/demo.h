@@ -1,7 +1,7 @@
 /* demo.h: what the processes of `spate demo` share: the plan, and a page of results in memory that they inherit over fork.
  *
- * demo.c plans, starts, kills and reports; demo_producer.c and demo_consumer.c are the bodies of its children. Each child opens the bus itself, as any other
- * process would. */
+ * demo.c plans, starts, kills and reports; demo_producer.c and demo_consumer.c are the bodies of its children. Each child
+ * opens the bus itself, as any other process would. */
 #ifndef DEMO_H
 #define DEMO_H
 
@@ -30,7 +30,7 @@ struct demo_plan {
     const char *output; /* directory for what the consumers saw */
     struct demo_line *lines[DEMO_SOURCES];
     size_t counts[DEMO_SOURCES];
-    size_t paced;       /* lines of source 0 published once more, at a fixed rate, to measure latency without a queue */
+    size_t paced; /* lines of source 0 published once more, at a fixed rate, to measure latency without a queue */
     uint32_t paced_rate;
     uint32_t consumers;
 };
@@ -45,10 +45,10 @@ struct demo_consumer_result {
 
 struct demo_shared {
     _Atomic uint64_t consumers_ready;
-    _Atomic uint64_t killed_ns;         /* monotonic; 0: nobody killed yet */
-    _Atomic uint64_t resumed_at;        /* the line that the fresh producer went on with */
-    _Atomic uint64_t resumed_ns;        /* monotonic: its first publish */
-    _Atomic bool streamed;              /* all lines are published: what follows is paced */
+    _Atomic uint64_t killed_ns;  /* monotonic; 0: nobody killed yet */
+    _Atomic uint64_t resumed_at; /* the line that the fresh producer went on with */
+    _Atomic uint64_t resumed_ns; /* monotonic: its first publish */
+    _Atomic bool streamed;       /* all lines are published: what follows is paced */
     _Atomic bool done;
     struct demo_consumer_result consumers[DEMO_CONSUMERS_MAX];
 };

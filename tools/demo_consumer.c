@@ -1,6 +1,8 @@
-/* demo_consumer.c: a consumer of `spate demo`: reads everything, writes the lines it saw to a file per partition, counts what a user would ask for.
+/* demo_consumer.c: a consumer of `spate demo`: reads everything, writes the lines it saw to a file per partition, counts what
+ * a user would ask for.
  *
- * The files are how the result is checked from outside: same bytes for every consumer, and sorted, the same lines as the input. */
+ * The files are how the result is checked from outside: same bytes for every consumer, and sorted, the same lines as the
+ * input. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* demo_producer.c: the producers of `spate demo`.
  *
- * One publishes the lines of its source; consecutive lines of one package have one key, so they go out as a batch. A fresh one that follows a killed one asks the
- * topic itself how far that one came: it reads what is in the ring and goes on behind the last line of its source. That needs no note of the dead one, and
- * repeats and loses nothing, because a record is published whole or not at all. */
+ * One publishes the lines of its source; consecutive lines of one package have one key, so they go out as a batch. A fresh
+ * one that follows a killed one asks the topic itself how far that one came: it reads what is in the ring and goes on behind
+ * the last line of its source. That needs no note of the dead one, and repeats and loses nothing, because a record is
+ * published whole or not at all. */
 #include <string.h>
 #include <time.h>
 
@@ -58,8 +59,8 @@ static int find_next_line(spate_topic *topic, uint32_t source, uint64_t *ret_nex
     return 0;
 }
 
-static size_t fill_batch(const struct demo_plan *plan, uint32_t source, size_t at, struct spate_record *records, struct spate_header *headers,
-                         uint64_t *numbers)
+static size_t fill_batch(const struct demo_plan *plan, uint32_t source, size_t at, struct spate_record *records,
+                         struct spate_header *headers, uint64_t *numbers)
 {
     const struct demo_line *lines = plan->lines[source];
     size_t count = 0;
@@ -69,8 +70,10 @@ static size_t fill_batch(const struct demo_plan *plan, uint32_t source, size_t a
         if (line->key_size != lines[at].key_size || memcmp(line->key, lines[at].key, line->key_size) != 0)
             break;
         numbers[count] = (uint64_t)(at + count) * DEMO_SOURCES + source;
-        headers[count] = (struct spate_header){
-            .name = DEMO_LINE_HEADER, .name_size = sizeof DEMO_LINE_HEADER - 1, .value = &numbers[count], .value_size = sizeof numbers[count]};
+        headers[count] = (struct spate_header){.name = DEMO_LINE_HEADER,
+                                               .name_size = sizeof DEMO_LINE_HEADER - 1,
+                                               .value = &numbers[count],
+                                               .value_size = sizeof numbers[count]};
         records[count] = (struct spate_record){.partition = SPATE_ANY,
                                                .key = line->key,
                                                .key_size = line->key_size,
@@ -127,8 +130,11 @@ int demo_produce_paced(const struct demo_plan *plan, struct demo_shared *shared)
     const int64_t start = tool_clock();
     for (size_t i = 0; error == 0 && i < plan->paced; i++) {
         const struct demo_line *line = &plan->lines[0][i];
-        struct spate_record record = {
-            .partition = SPATE_ANY, .key = line->key, .key_size = line->key_size, .value = line->text, .value_size = line->text_size};
+        struct spate_record record = {.partition = SPATE_ANY,
+                                      .key = line->key,
+                                      .key_size = line->key_size,
+                                      .value = line->text,
+                                      .value_size = line->text_size};
         /* by the schedule, not after the previous one: a late record does not make the next ones look early */
         int64_t due = start + (int64_t)i * NS_PER_S / plan->paced_rate;
         while (due > tool_clock()) {

@@ -1,6 +1,7 @@
 /* histogram.c: adding to and reading a latency histogram.
  *
- * A value's row is its highest bit, its column the six bits below it; values under 64 have a row of their own, one bucket each. */
+ * A value's row is its highest bit, its column the six bits below it; values under 64 have a row of their own, one bucket
+ * each. */
 #include "histogram.h"
 
 void histogram_add(struct histogram *histogram, int64_t ns)

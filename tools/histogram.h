@@ -1,7 +1,7 @@
 /* histogram.h: latencies in nanoseconds, counted in buckets that are never wider than 1.6 % of their value.
  *
- * Plain memory of fixed size without pointers, so that it can lie in memory that processes share; one writer. After the idea of HdrHistogram:
- * one row of buckets per power of two. */
+ * Plain memory of fixed size without pointers, so that it can lie in memory that processes share; one writer. After the idea
+ * of HdrHistogram: one row of buckets per power of two. */
 #ifndef HISTOGRAM_H
 #define HISTOGRAM_H
 

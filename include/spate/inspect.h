@@ -1,8 +1,8 @@
 /* inspect.h: look into a bus, a topic or a copied ring file: what the tools `stat`, `dump`, `verify`, `gc` are made of.
  *
- * Everything here reads shared memory that other processes are changing: what it returns was true a moment ago, field by field. Nothing
- * here writes to shared memory except spate_gc. Conventions are those of spate.h. A callback returning non-zero ends the walk; the walk
- * returns that value. Pointers given to a callback are valid during the call. */
+ * Everything here reads shared memory that other processes are changing: what it returns was true a moment ago, field by field.
+ * Nothing here writes to shared memory except spate_gc. Conventions are those of spate.h. A callback returning non-zero ends the
+ * walk; the walk returns that value. Pointers given to a callback are valid during the call. */
 #ifndef SPATE_INSPECT_H
 #define SPATE_INSPECT_H
 
@@ -15,7 +15,7 @@ extern "C" {
 struct spate_bus_info {
     char path[4096];
     uint8_t id[16];
-    int64_t created;               /* ns since 1970 */
+    int64_t created; /* ns since 1970 */
     uint32_t layout_version;
     uint32_t participants_max, participants_alive, participants_dead;
 };
@@ -24,32 +24,33 @@ SPATE_API int spate_inspect_bus(spate_bus *bus, struct spate_bus_info *ret_info)
 struct spate_participant_info {
     uint32_t slot;
     uint64_t generation;
-    int alive;                     /* its kernel lock is held. A slot that is neither alive nor dead is not visited */
-    int64_t pid;                   /* as its own PID namespace numbers it: for people, never for decisions */
-    uint64_t pid_namespace;        /* inode number of that namespace */
+    int alive;              /* its kernel lock is held. A slot that is neither alive nor dead is not visited */
+    int64_t pid;            /* as its own PID namespace numbers it: for people, never for decisions */
+    uint64_t pid_namespace; /* inode number of that namespace */
     uint32_t uid;
-    int64_t joined;                /* ns since 1970 */
+    int64_t joined; /* ns since 1970 */
     char name[32];
 };
-SPATE_API int spate_inspect_participants(spate_bus *bus, int (*visit)(void *, const struct spate_participant_info *), void *context);
+SPATE_API int spate_inspect_participants(spate_bus *bus, int (*visit)(void *, const struct spate_participant_info *),
+                                         void *context);
 
 enum spate_claim_state {
     SPATE_CLAIM_IDLE = 0,
-    SPATE_CLAIM_INTENT = 1,        /* about to claim, or died or stopped just there */
-    SPATE_CLAIM_CLAIMED = 2,       /* claimed, not yet committed */
+    SPATE_CLAIM_INTENT = 1,  /* about to claim, or died or stopped just there */
+    SPATE_CLAIM_CLAIMED = 2, /* claimed, not yet committed */
 };
 
 struct spate_producer_info {
     uint32_t slot;
-    char name[32];                 /* as the producer named itself, else of its participant, or "?" when that slot was reused */
+    char name[32]; /* as the producer named itself, else of its participant, or "?" when that slot was reused */
     int64_t pid;
     int alive;
     enum spate_claim_state claim_state;
-    uint64_t claim_position;       /* of the oldest byte it may still write; meaningless when idle */
-    int64_t claim_offset;          /* CLAIMED only */
-    uint32_t claim_count;          /* records in the claim */
-    uint64_t claim_size;           /* bytes */
-    int stalled;                   /* the claim is what readers and writers wait for: it did not move between two looks 1 ms apart
+    uint64_t claim_position; /* of the oldest byte it may still write; meaningless when idle */
+    int64_t claim_offset;    /* CLAIMED only */
+    uint32_t claim_count;    /* records in the claim */
+    uint64_t claim_size;     /* bytes */
+    int stalled;             /* the claim is what readers and writers wait for: it did not move between two looks 1 ms apart
                                     * (the owner is stopped, slow or dead) */
 };
 
@@ -63,17 +64,17 @@ struct spate_cursor_info {
     int asleep;
     uint64_t position;
     int64_t offset;
-    int64_t lag;                   /* offsets behind what is claimed */
-    int64_t gate_timeout;          /* ns or SPATE_FOREVER */
+    int64_t lag;          /* offsets behind what is claimed */
+    int64_t gate_timeout; /* ns or SPATE_FOREVER */
 };
 
 struct spate_ring_info {
     int32_t partition;
     uint64_t capacity;
-    uint64_t claimed_position;     /* bytes ever claimed */
-    int64_t claimed_offset;        /* records ever claimed */
-    uint64_t published_position;   /* everything below is committed or aborted */
-    uint64_t oldest_position;      /* nothing below is readable any more */
+    uint64_t claimed_position;   /* bytes ever claimed */
+    int64_t claimed_offset;      /* records ever claimed */
+    uint64_t published_position; /* everything below is committed or aborted */
+    uint64_t oldest_position;    /* nothing below is readable any more */
     int64_t oldest_offset;
     uint64_t used;                 /* bytes between the slowest gating consumer and the tail */
     uint32_t producers, consumers; /* attached now */
@@ -91,14 +92,14 @@ enum spate_counter_scope { SPATE_SCOPE_RING = 0, SPATE_SCOPE_PRODUCER = 1, SPATE
 /* A counter as the bus itself describes it (the table lies in the bus file, so a tool needs no list of its own). */
 struct spate_counter_info {
     uint32_t id;
-    const char *name;              /* e.g. "records", lower case with underscores */
-    const char *unit;              /* "records", "bytes", "ns", "1" */
+    const char *name; /* e.g. "records", lower case with underscores */
+    const char *unit; /* "records", "bytes", "ns", "1" */
     enum spate_counter_kind kind;
     enum spate_counter_scope scope;
     const char *topic;
     int32_t partition;
-    uint32_t slot;                 /* of the producer or consumer; 0 for a ring */
-    const char *owner;             /* its name, "" for a ring */
+    uint32_t slot;     /* of the producer or consumer; 0 for a ring */
+    const char *owner; /* its name, "" for a ring */
     uint64_t value;
 };
 /* spate_inspect_counters: every counter of every partition of the topic. */
@@ -106,23 +107,24 @@ SPATE_API int spate_inspect_counters(spate_topic *topic, int (*visit)(void *, co
 
 enum spate_record_state {
     SPATE_RECORD_COMMITTED = 1,
-    SPATE_RECORD_ABORTED = 2,      /* `count` offsets that will never be */
-    SPATE_RECORD_CLAIMED = 3,      /* not committed yet; see owner_slot */
-    SPATE_RECORD_DAMAGED = 4,      /* neither: `size` bytes that no rule explains */
+    SPATE_RECORD_ABORTED = 2, /* `count` offsets that will never be */
+    SPATE_RECORD_CLAIMED = 3, /* not committed yet; see owner_slot */
+    SPATE_RECORD_DAMAGED = 4, /* neither: `size` bytes that no rule explains */
 };
 
 struct spate_dump_record {
     uint64_t position;
     int64_t offset;
     enum spate_record_state state;
-    uint32_t count;                /* offsets covered, 1 for a committed record */
-    uint64_t size;                 /* bytes in the ring, header and padding included */
-    uint64_t stamp, stamp_expected, word; /* the two header words as they are in memory, and the stamp of a committed record there */
-    int32_t owner_slot;            /* producer slot for CLAIMED, -1 otherwise */
-    struct spate_record record;    /* COMMITTED only */
+    uint32_t count; /* offsets covered, 1 for a committed record */
+    uint64_t size;  /* bytes in the ring, header and padding included */
+    uint64_t stamp, stamp_expected,
+        word;                   /* the two header words as they are in memory, and the stamp of a committed record there */
+    int32_t owner_slot;         /* producer slot for CLAIMED, -1 otherwise */
+    struct spate_record record; /* COMMITTED only */
 };
 
-struct spate_dump_info {           /* the ring file's header, decoded */
+struct spate_dump_info { /* the ring file's header, decoded */
     uint32_t layout_version;
     uint8_t topic_id[16];
     int32_t partition;
@@ -142,8 +144,8 @@ SPATE_API int spate_dump(const char *path, struct spate_dump_info *ret_info, int
                          void *context);
 
 struct spate_violation {
-    const char *file;              /* path within the bus directory */
-    const char *rule;              /* short name of the invariant, e.g. "offsets-dense" */
+    const char *file; /* path within the bus directory */
+    const char *rule; /* short name of the invariant, e.g. "offsets-dense" */
     char detail[256];
 };
 struct spate_verify_result {
@@ -160,7 +162,7 @@ struct spate_gc_result {
     uint64_t producers, consumers; /* dead slots repaired and freed in rings and cursors */
     uint64_t unfinished_topics;    /* half-created or half-deleted topics removed */
     uint64_t wakes;                /* wake slots (and their pipes) of the dead */
-    uint64_t buses;                /* bus directories without topics and without live participants that were removed (spate_gc_dir) */
+    uint64_t buses; /* bus directories without topics and without live participants that were removed (spate_gc_dir) */
 };
 /* spate_gc: clean up after the dead in one bus. Nothing needs it to go on; it gives memory and slots back early. */
 SPATE_API int spate_gc(spate_bus *bus, struct spate_gc_result *ret_result);

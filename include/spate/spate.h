@@ -56,13 +56,13 @@ extern "C" {
 #define SPATE_VERSION_MINOR 1
 #define SPATE_VERSION_PATCH 0
 
-#define SPATE_FOREVER ((int64_t)-1)      /* timeout without end */
-#define SPATE_ANY (-1)                   /* partition: chosen by key, else sticky round robin; NUMA node: any */
-#define SPATE_TOPIC_NAME_MAX 249         /* bytes, as in Kafka */
+#define SPATE_FOREVER ((int64_t)-1) /* timeout without end */
+#define SPATE_ANY (-1)              /* partition: chosen by key, else sticky round robin; NUMA node: any */
+#define SPATE_TOPIC_NAME_MAX 249    /* bytes, as in Kafka */
 #define SPATE_PARTITIONS_MAX 1024
 #define SPATE_RING_MIN ((uint64_t)64 << 10)
 #define SPATE_RING_MAX ((uint64_t)64 << 30)
-#define SPATE_BATCH_MAX 4096             /* records in one batch claim */
+#define SPATE_BATCH_MAX 4096 /* records in one batch claim */
 #define SPATE_KEY_SIZE_MAX 65535
 
 typedef struct spate_bus spate_bus;
@@ -123,8 +123,8 @@ SPATE_API void spate_bus_options_init(struct spate_bus_options *options);
  * Source       liveness by kernel file locks rather than heartbeats: they work across PID namespaces and never time out */
 SPATE_API int spate_bus_open(const char *name, const struct spate_bus_options *options, spate_bus **ret_bus);
 
-/* spate_bus_close: leave the bus. Topics, producers and consumers that are still open keep it: the process takes part until the last of them is
- * closed. NULL is allowed, also for the other close functions. */
+/* spate_bus_close: leave the bus. Topics, producers and consumers that are still open keep it: the process takes part until
+ * the last of them is closed. NULL is allowed, also for the other close functions. */
 SPATE_API void spate_bus_close(spate_bus *bus);
 
 /* spate_bus_path: the directory of the bus; valid while the handle is open. */
@@ -150,31 +150,31 @@ enum spate_huge_pages {
 };
 
 struct spate_topic_config {
-    size_t size;              /* of this struct, set by spate_topic_config_init */
-    uint32_t partitions;      /* 1..1024; default 1 */
-    uint64_t ring_capacity;   /* bytes per partition, 64 KiB..64 GiB, rounded up to a power of two; default 8 MiB */
-    uint32_t mode;            /* enum spate_mode; default concurrent */
-    uint32_t alignment;       /* of a record, a power of two 8..128; default 64 (one small record, one cache line) */
-    uint32_t timestamp;       /* enum spate_timestamp; default clock */
-    uint32_t producers_max;   /* producer slots per partition, 1..1024; default 64 */
-    uint32_t consumers_max;   /* consumer slots per partition, 1..4096; default 32 */
-    int32_t numa_node;        /* node that the ring's memory is bound to; SPATE_ANY (default): first touch decides */
-    uint32_t huge_pages;      /* enum spate_huge_pages; default none */
-    int64_t uid, gid;         /* owner of the topic's files; -1 (default): the creator's */
-    uint32_t producer_mode;   /* who may produce, as the rw bits of a file mode, e.g. 0600, 0660; 0: as the bus */
-    uint32_t consumer_mode;   /* who may consume, likewise; 0: as the bus */
+    size_t size;            /* of this struct, set by spate_topic_config_init */
+    uint32_t partitions;    /* 1..1024; default 1 */
+    uint64_t ring_capacity; /* bytes per partition, 64 KiB..64 GiB, rounded up to a power of two; default 8 MiB */
+    uint32_t mode;          /* enum spate_mode; default concurrent */
+    uint32_t alignment;     /* of a record, a power of two 8..128; default 64 (one small record, one cache line) */
+    uint32_t timestamp;     /* enum spate_timestamp; default clock */
+    uint32_t producers_max; /* producer slots per partition, 1..1024; default 64 */
+    uint32_t consumers_max; /* consumer slots per partition, 1..4096; default 32 */
+    int32_t numa_node;      /* node that the ring's memory is bound to; SPATE_ANY (default): first touch decides */
+    uint32_t huge_pages;    /* enum spate_huge_pages; default none */
+    int64_t uid, gid;       /* owner of the topic's files; -1 (default): the creator's */
+    uint32_t producer_mode; /* who may produce, as the rw bits of a file mode, e.g. 0600, 0660; 0: as the bus */
+    uint32_t consumer_mode; /* who may consume, likewise; 0: as the bus */
 };
 
 struct spate_topic_info {
     char name[SPATE_TOPIC_NAME_MAX + 1];
-    uint8_t id[16];           /* random, one per incarnation: a topic deleted and created anew has another */
-    int64_t created;          /* ns since 1970 */
+    uint8_t id[16];  /* random, one per incarnation: a topic deleted and created anew has another */
+    int64_t created; /* ns since 1970 */
     uint32_t partitions;
-    uint64_t ring_capacity;   /* as allocated */
-    uint64_t value_size_max;  /* largest value + key + headers of one record: a quarter of the ring, at most 1 GiB */
+    uint64_t ring_capacity;  /* as allocated */
+    uint64_t value_size_max; /* largest value + key + headers of one record: a quarter of the ring, at most 1 GiB */
     uint32_t mode, alignment, timestamp, producers_max, consumers_max;
     int32_t numa_node;
-    uint32_t huge_pages;      /* as configured */
+    uint32_t huge_pages; /* as configured */
     uint32_t uid, gid, ring_file_mode, cursors_file_mode;
 };
 
@@ -221,32 +221,32 @@ enum spate_delete_flags { SPATE_DELETE_FORCE = 1 << 0 };
 
 /* spate_topic_delete: remove a topic; memory is given back when the last process unmaps it.
  *   flags      SPATE_DELETE_FORCE: also while live producers or consumers use it. They learn of it: publishing gives -ESTALE
- *              (at the next commit, at the latest after a sixteenth of the ring), polling gives -ESTALE once the records it has are read
+ *              (at the next commit, at the latest after a sixteenth of the ring), polling gives -ESTALE once everything was read
  * Returns      0, -ENOENT, -EACCES, -EBUSY (in use, the text names by whom; nothing was changed) */
 SPATE_API int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags);
 
 /* --------------------------------------------------------------------------------------------------------- records */
 
-struct spate_header {             /* a record header: named metadata, as in Kafka */
-    const char *name;             /* not NUL-terminated when read from a record */
-    uint32_t name_size;           /* 0..65535 */
-    const void *value;            /* NULL: a null value, which is not the same as an empty one */
+struct spate_header {   /* a record header: named metadata, as in Kafka */
+    const char *name;   /* not NUL-terminated when read from a record */
+    uint32_t name_size; /* 0..65535 */
+    const void *value;  /* NULL: a null value, which is not the same as an empty one */
     uint32_t value_size;
 };
 
 /* One record, to publish or as read. Zero-initialise it; value NULL is a null value (a tombstone), key NULL no key. An empty
  * key or value is a non-NULL pointer with size 0, and stays different from null. */
 struct spate_record {
-    int32_t partition;            /* publish: SPATE_ANY or 0..partitions-1; read: where it is from */
-    int64_t offset;               /* read: dense per partition. Publish: ignored */
-    int64_t timestamp;            /* ns; publish: used if the topic's source is caller. Read: 0 where there is none */
+    int32_t partition; /* publish: SPATE_ANY or 0..partitions-1; read: where it is from */
+    int64_t offset;    /* read: dense per partition. Publish: ignored */
+    int64_t timestamp; /* ns; publish: used if the topic's source is caller. Read: 0 where there is none */
     const void *key;
-    uint32_t key_size;            /* 0..SPATE_KEY_SIZE_MAX */
-    const void *value;            /* spate_claim: ignored, value_size bytes are reserved */
+    uint32_t key_size; /* 0..SPATE_KEY_SIZE_MAX */
+    const void *value; /* spate_claim: ignored, value_size bytes are reserved */
     uint32_t value_size;
     const struct spate_header *headers; /* publish only; read with spate_record_header */
-    uint32_t headers_count;       /* publish and read */
-    const void *headers_block;    /* read only: encoded headers, for spate_record_header */
+    uint32_t headers_count;             /* publish and read */
+    const void *headers_block;          /* read only: encoded headers, for spate_record_header */
     uint32_t headers_block_size;
 };
 
@@ -265,9 +265,9 @@ enum spate_wait_strategy {
 };
 
 struct spate_producer_options {
-    size_t size;              /* set by spate_producer_options_init */
-    uint32_t wait;            /* enum spate_wait_strategy, for room in a full ring */
-    const char *name;         /* shown by tools, <= 31 bytes; NULL: the participant's */
+    size_t size;      /* set by spate_producer_options_init */
+    uint32_t wait;    /* enum spate_wait_strategy, for room in a full ring */
+    const char *name; /* shown by tools, <= 31 bytes; NULL: the participant's */
 };
 
 SPATE_API void spate_producer_options_init(struct spate_producer_options *options);
@@ -277,8 +277,7 @@ SPATE_API void spate_producer_options_init(struct spate_producer_options *option
  *              Attaching happens inside the first claim, which can therefore also give: -EUSERS (producer table full), -EBUSY
  *              (exclusive topic, and a live producer holds the partition: the text names it), -ENOMEM, -EPROTO, -EBADMSG
  * Threads      one thread per producer; make one each. */
-SPATE_API int spate_producer_open(spate_topic *topic, const struct spate_producer_options *options,
-                                  spate_producer **ret_producer);
+SPATE_API int spate_producer_open(spate_topic *topic, const struct spate_producer_options *options, spate_producer **ret_producer);
 
 /* spate_producer_close: detach; an open claim is aborted. NULL is allowed. */
 SPATE_API void spate_producer_close(spate_producer *producer);
@@ -290,11 +289,11 @@ SPATE_API uint64_t spate_producer_max_size(const spate_producer *producer);
  * partitioner, so that both put a key in the same place. */
 SPATE_API int32_t spate_partition_of(const void *key, size_t key_size, uint32_t partitions);
 
-struct spate_claim {              /* what a claim gives */
-    void *value;                  /* value_size writable bytes in shared memory, 8-byte aligned; never NULL */
+struct spate_claim { /* what a claim gives */
+    void *value;     /* value_size writable bytes in shared memory, 8-byte aligned; never NULL */
     uint32_t value_size;
     int32_t partition;
-    int64_t offset;               /* the offset the record will have */
+    int64_t offset; /* the offset the record will have */
 };
 
 /* spate_claim: reserve one record in the ring; the caller fills the value in place, then commits or aborts.
@@ -340,8 +339,8 @@ SPATE_API int spate_abort(spate_producer *producer);
 SPATE_API int spate_publish(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset);
 
 /* spate_publish_batch: the same for count records of one partition (see spate_claim_batch); ret_offset receives the first's. */
-SPATE_API int spate_publish_batch(spate_producer *producer, const struct spate_record *records, uint32_t count,
-                                  int64_t timeout, int64_t *ret_offset);
+SPATE_API int spate_publish_batch(spate_producer *producer, const struct spate_record *records, uint32_t count, int64_t timeout,
+                                  int64_t *ret_offset);
 
 /* spate_producer_wait: wait until the partition of the last -EAGAIN may have room; repairs what dead peers left there, and evicts
  * gating consumers past their deadline.
@@ -367,13 +366,13 @@ struct spate_consumer_options {
     size_t size;               /* set by spate_consumer_options_init */
     const int32_t *partitions; /* which ones; NULL: all of the topic */
     uint32_t partitions_count;
-    uint32_t policy;           /* enum spate_policy */
-    uint32_t start;            /* enum spate_start */
+    uint32_t policy; /* enum spate_policy */
+    uint32_t start;  /* enum spate_start */
     int64_t start_value;
-    uint32_t wait;             /* enum spate_wait_strategy */
-    int64_t gate_timeout;      /* ns a full ring waits for this consumer (gate) before it is evicted; default SPATE_FOREVER (a dead
+    uint32_t wait;        /* enum spate_wait_strategy */
+    int64_t gate_timeout; /* ns a full ring waits for this consumer (gate) before it is evicted; default SPATE_FOREVER (a dead
                                 * consumer is dropped at once, whatever this says) */
-    const char *name;          /* shown by tools, <= 31 bytes; NULL: the participant's */
+    const char *name;     /* shown by tools, <= 31 bytes; NULL: the participant's */
 };
 
 SPATE_API void spate_consumer_options_init(struct spate_consumer_options *options);
@@ -384,8 +383,7 @@ SPATE_API void spate_consumer_options_init(struct spate_consumer_options *option
  *              bus is only observed), -ENODATA (start by time on a topic without timestamps)
  * Threads      one thread per consumer
  * Dies here    its cursor is dropped by the first producer that it would hold up */
-SPATE_API int spate_consumer_open(spate_topic *topic, const struct spate_consumer_options *options,
-                                  spate_consumer **ret_consumer);
+SPATE_API int spate_consumer_open(spate_topic *topic, const struct spate_consumer_options *options, spate_consumer **ret_consumer);
 
 /* spate_consumer_close: unsubscribe; records read last are released. NULL is allowed. */
 SPATE_API void spate_consumer_close(spate_consumer *consumer);
@@ -403,7 +401,7 @@ SPATE_API void spate_consumer_close(spate_consumer *consumer);
  * Dies here    producers wait until the kernel tells of the death (at once), then go on without this consumer */
 SPATE_API int spate_poll(spate_consumer *consumer, struct spate_record *records, uint32_t count, int64_t timeout);
 
-/* spate_check: whether the views of the last poll are still whole. Only needed with policy skip, or gate with a gate_timeout: call it
+/* spate_check: whether the views of the last poll are still whole. Needed with policy skip, or gate with a gate_timeout: call it
  * after using the views and before acting on what was read.
  * Returns      0 (whole), -EOVERFLOW (producers have reached them: discard what was read; the next poll reports the gap) */
 SPATE_API int spate_check(spate_consumer *consumer);
@@ -427,8 +425,8 @@ enum spate_lost {
 
 struct spate_gap {
     int32_t partition;
-    uint32_t cause;        /* enum spate_lost */
-    int64_t first, next;   /* offsets first .. next-1 were lost */
+    uint32_t cause;      /* enum spate_lost */
+    int64_t first, next; /* offsets first .. next-1 were lost */
 };
 
 /* spate_consumer_gap: what the latest -EOVERFLOW was about. Returns 0, -ENOENT (nothing was lost yet). */

@@ -1,4 +1,6 @@
-/* align.h: arithmetic on sizes and positions, so that nobody writes the masks by hand. */
+/* align.h: arithmetic on sizes and positions, so that nobody writes the masks by hand.
+ *
+ * Pure functions, called everywhere. */
 #ifndef SP_BASE_ALIGN_H
 #define SP_BASE_ALIGN_H
 

@@ -13,10 +13,12 @@
 #include "bus/internal.h"
 #include "bus/path.h"
 
-static int check_identity(const struct spate_topic *topic, uint32_t partition, const struct sp_file_header *header, const char *path)
+static int check_identity(const struct spate_topic *topic, uint32_t partition, const struct sp_file_header *header,
+                          const char *path)
 {
     if (memcmp(header->id, topic->info.id, sizeof header->id) != 0 || header->partition != partition)
-        return sp_fail(-EBADMSG, "%s belongs to another topic or partition (somebody copied or renamed it): delete the topic", path);
+        return sp_fail(-EBADMSG, "%s belongs to another topic or partition (somebody copied or renamed it): delete the topic",
+                       path);
     return 0;
 }
 
@@ -70,7 +72,8 @@ static int attach(struct spate_topic *topic, uint32_t partition, enum sp_access 
         return error;
     snprintf(name, sizeof name, "%u.cursors", partition);
     snprintf(path, sizeof path, "%s/%s/%s", topic->bus->registry.path, topic->info.name, name);
-    error = sp_map_file(topic->dir_fd, name, access != SP_ACCESS_OBSERVE, sizeof(struct sp_cursors_header), path, &attachment->cursors_map);
+    error = sp_map_file(topic->dir_fd, name, access != SP_ACCESS_OBSERVE, sizeof(struct sp_cursors_header), path,
+                        &attachment->cursors_map);
     if (error)
         return error;
     struct sp_cursors_header *cursors = attachment->cursors_map.address;
@@ -84,10 +87,12 @@ static int attach(struct spate_topic *topic, uint32_t partition, enum sp_access 
     struct sp_ring *ring = &attachment->ring;
     sp_ring_init(ring, attachment->header_map.address, attachment->data_map.address, cursors);
     /* sp_ring_init read the header again: what it took must still be what was checked */
-    if (2 * ring->capacity != attachment->data_map.size || ring->producers_max != topic->info.producers_max || ring->unit_shift > 7 ||
-        ring->consumers_max != topic->info.consumers_max || ring->mode != topic->info.mode ||
-        ring->record_size_max != sp_ring_record_size_max(ring->capacity) || ring->chunk_size != sp_ring_chunk_size(ring->capacity) ||
-        ring->small_size_max != sp_ring_small_size_max(ring->capacity, ring->producers_max) || 1u << ring->unit_shift != topic->info.alignment)
+    if (2 * ring->capacity != attachment->data_map.size || ring->producers_max != topic->info.producers_max ||
+        ring->unit_shift > 7 || ring->consumers_max != topic->info.consumers_max || ring->mode != topic->info.mode ||
+        ring->record_size_max != sp_ring_record_size_max(ring->capacity) ||
+        ring->chunk_size != sp_ring_chunk_size(ring->capacity) ||
+        ring->small_size_max != sp_ring_small_size_max(ring->capacity, ring->producers_max) ||
+        1u << ring->unit_shift != topic->info.alignment)
         return sp_fail(-EBADMSG, "%s and its topic disagree, or its ring changed while it was opened: delete the topic", path);
     return 0;
 }
@@ -141,11 +146,13 @@ int sp_ring_lock(struct spate_topic *topic, uint32_t partition, int64_t timeout,
     snprintf(name, sizeof name, "%u.cursors", partition);
     int error = sp_lock_open(ret, topic->dir_fd, name, O_RDWR);
     if (error)
-        return sp_fail(error == -ENOENT ? -ESTALE : error, "cannot open %s of topic %s to lock it: %s", name, topic->info.name, strerror(-error));
+        return sp_fail(error == -ENOENT ? -ESTALE : error, "cannot open %s of topic %s to lock it: %s", name, topic->info.name,
+                       strerror(-error));
     error = sp_lock_wait(ret, 0, timeout);
     if (error) {
         sp_lock_close(ret);
-        return sp_fail(error, "the lock of topic %s, partition %u was not to be had in %lld ms: its holder is stopped (see `spate stat`)",
+        return sp_fail(error,
+                       "the lock of topic %s, partition %u was not to be had in %lld ms: its holder is stopped (see `spate stat`)",
                        topic->info.name, partition, (long long)(timeout / SP_NS_PER_MS));
     }
     return 0;

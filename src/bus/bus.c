@@ -49,7 +49,8 @@ int spate_bus_open(const char *name, const struct spate_bus_options *given, spat
     if (!bus)
         return -ENOMEM;
     bus->observe = options.flags & SPATE_BUS_OBSERVE;
-    snprintf(bus->name, sizeof bus->name, "%s", options.participant_name ? options.participant_name : program_invocation_short_name);
+    snprintf(bus->name, sizeof bus->name, "%s",
+             options.participant_name ? options.participant_name : program_invocation_short_name);
     struct sp_registry_options registry = {
         .path = path,
         .name = bus->name,

@@ -20,7 +20,8 @@ void spate_consumer_options_init(struct spate_consumer_options *options)
     *options = (struct spate_consumer_options){.size = sizeof *options, .gate_timeout = SPATE_FOREVER};
 }
 
-static int take_options(const struct spate_topic *topic, const struct spate_consumer_options *given, struct spate_consumer_options *ret)
+static int take_options(const struct spate_topic *topic, const struct spate_consumer_options *given,
+                        struct spate_consumer_options *ret)
 {
     spate_consumer_options_init(ret);
     if (given) {
@@ -29,10 +30,12 @@ static int take_options(const struct spate_topic *topic, const struct spate_cons
         memcpy(ret, given, given->size);
     }
     if (ret->policy > SPATE_POLICY_SKIP || ret->wait > SPATE_WAIT_BLOCK || ret->start > SPATE_START_LAST)
-        return sp_fail(-EINVAL, "policy %u, wait strategy %u or start %u is out of range: see their enums", ret->policy, ret->wait, ret->start);
+        return sp_fail(-EINVAL, "policy %u, wait strategy %u or start %u is out of range: see their enums", ret->policy, ret->wait,
+                       ret->start);
     for (uint32_t i = 0; ret->partitions && i < ret->partitions_count; i++) {
         if (ret->partitions[i] < 0 || (uint32_t)ret->partitions[i] >= topic->info.partitions)
-            return sp_fail(-ERANGE, "partition %d: topic %s has 0..%u", ret->partitions[i], topic->info.name, topic->info.partitions - 1);
+            return sp_fail(-ERANGE, "partition %d: topic %s has 0..%u", ret->partitions[i], topic->info.name,
+                           topic->info.partitions - 1);
         for (uint32_t j = 0; j < i; j++)
             if (ret->partitions[j] == ret->partitions[i])
                 return sp_fail(-EINVAL, "partition %d is named twice", ret->partitions[i]);
@@ -68,8 +71,10 @@ static int take_slot(struct spate_consumer *consumer, struct sp_consumer_lane *l
     if (atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE) { /* E11 owner */
         error = sp_fail(-ESTALE, "topic %s was deleted: open it anew", topic->info.name);
     } else if ((slot = find_slot(topic->bus, ring)) < 0) {
-        error = sp_fail(-EUSERS, "topic %s, partition %u: all %u consumer slots are taken: close some, or create the topic with more "
-                        "(consumers=N)", topic->info.name, lane->partition, ring->consumers_max);
+        error = sp_fail(-EUSERS,
+                        "topic %s, partition %u: all %u consumer slots are taken: close some, or create the topic with more "
+                        "(consumers=N)",
+                        topic->info.name, lane->partition, ring->consumers_max);
     } else {
         struct sp_cursor *mine = &ring->cursors->slots[slot];
         atomic_store_explicit(&mine->state, SP_CURSOR_FREE, memory_order_release); /* E12 evict */
@@ -170,7 +175,8 @@ void spate_consumer_close(spate_consumer *consumer)
     sp_handle_free(consumer, sizeof *consumer);
 }
 
-/* Read on and discard until the seek's condition is met, as far as records are committed now: so that the position is exact when the call returns. */
+/* Read on and discard until the seek's condition is met, as far as records are committed now: so that the position is exact
+ * when the call returns. */
 static void settle(struct sp_consumer_lane *lane)
 {
     struct sp_reader *reader = &lane->reader;
@@ -201,7 +207,8 @@ static int64_t last_n(struct sp_place oldest, struct sp_place published, int64_t
     return (int64_t)published.offset - n;
 }
 
-static int find_start(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value, struct sp_place *ret)
+static int find_start(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value,
+                      struct sp_place *ret)
 {
     const struct sp_ring *ring = &lane->attachment->ring;
     struct sp_reader *reader = &lane->reader;
@@ -212,12 +219,11 @@ static int find_start(struct spate_consumer *consumer, struct sp_consumer_lane *
     reader->discard_below = 0;
     reader->discard_before = INT64_MIN;
     switch (start) {
-    case SPATE_START_BEGINNING:
-        *ret = oldest;
-        return 0;
+    case SPATE_START_BEGINNING: *ret = oldest; return 0;
     case SPATE_START_TIME:
         if (ring->timestamp == SPATE_TIMESTAMP_NONE)
-            return sp_fail(-ENODATA, "topic %s keeps no timestamps: start by offset, or create it with timestamp=clock", consumer->topic->info.name);
+            return sp_fail(-ENODATA, "topic %s keeps no timestamps: start by offset, or create it with timestamp=clock",
+                           consumer->topic->info.name);
         reader->discard_before = value;
         *ret = oldest;
         return 0;
@@ -226,16 +232,14 @@ static int find_start(struct spate_consumer *consumer, struct sp_consumer_lane *
         if (start == SPATE_START_LAST)
             value = last_n(oldest, published, value);
         if (value < (int64_t)oldest.offset || value > (int64_t)sp_ring_tail(ring).offset)
-            return sp_fail(-ERANGE, "offset %lld is not in the ring of topic %s, partition %u: it holds %llu to %llu", (long long)value,
-                           consumer->topic->info.name, lane->partition, (unsigned long long)oldest.offset,
+            return sp_fail(-ERANGE, "offset %lld is not in the ring of topic %s, partition %u: it holds %llu to %llu",
+                           (long long)value, consumer->topic->info.name, lane->partition, (unsigned long long)oldest.offset,
                            (unsigned long long)sp_ring_tail(ring).offset);
         *ret = (uint64_t)value == published.offset ? published : sp_mark_before(ring, lowest, (uint64_t)value);
         reader->discard_below = (uint64_t)value;
         return 0;
     }
-    default:
-        *ret = published;
-        return 0;
+    default: *ret = published; return 0;
     }
 }
 
@@ -268,8 +272,8 @@ static int check(const struct spate_consumer *consumer)
 }
 
 /* Calls `act` for one partition or all. */
-static int for_lanes(struct spate_consumer *consumer, int32_t partition, int (*act)(struct spate_consumer *, struct sp_consumer_lane *, void *),
-                     void *context)
+static int for_lanes(struct spate_consumer *consumer, int32_t partition,
+                     int (*act)(struct spate_consumer *, struct sp_consumer_lane *, void *), void *context)
 {
     bool found = false;
 

@@ -21,18 +21,18 @@ struct spate_consumer {
     uint64_t magic;
     struct sp_consumer_lane *lanes;
     uint32_t lanes_count;
-    uint32_t next_lane;      /* where the next poll begins: fair to all partitions */
+    uint32_t next_lane; /* where the next poll begins: fair to all partitions */
     uint32_t empty_polls;
     uint32_t policy, wait;
     bool has_gap;
-    bool armed;              /* the pipe is armed */
+    bool armed; /* the pipe is armed */
     struct spate_gap gap;
     struct spate_topic *topic;
     int64_t gate_timeout;
-    int pipe_fd;             /* -1: never asked for */
+    int pipe_fd; /* -1: never asked for */
     uint32_t pipe_slot;
-    int64_t futex_slot;      /* -1: never slept */
-    uint32_t last_lane;      /* of the last record read by spate_read */
+    int64_t futex_slot; /* -1: never slept */
+    uint32_t last_lane; /* of the last record read by spate_read */
     char name[SP_NAME_SIZE];
 };
 
@@ -42,8 +42,10 @@ int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *recor
 /* sp_consumer_release: give back what the last poll gave. */
 void sp_consumer_release(struct spate_consumer *consumer);
 
-/* sp_consumer_unstick: look at lanes that stand before claims that are not committed: step over the dead. Called when a poll found nothing.
- * Returns 0 (nothing new), 1 (poll again), -EOVERFLOW (damage was stepped over: see the gap). Sets *ret_pending when some claim is waited for. */
+/* sp_consumer_unstick: look at lanes that stand before claims that are not committed: step over the dead. Called when a poll
+ * found nothing.
+ * Returns 0 (nothing new), 1 (poll again), -EOVERFLOW (damage was stepped over: see the gap). Sets *ret_pending when some
+ * claim is waited for. */
 int sp_consumer_unstick(struct spate_consumer *consumer, int64_t now, bool *ret_pending);
 
 /* sp_consumer_wait_once: wait a little, by the consumer's strategy.

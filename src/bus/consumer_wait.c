@@ -1,7 +1,8 @@
 /* consumer_wait.c: a consumer that has nothing to read: spinning, yielding, sleeping, or being woken through a descriptor.
  *
- * Sleeping is Dekker with the fence on this side only (E7): set the flags, membarrier, look again, sleep. A sleeper looks up every few milliseconds all the
- * same, because a producer may die after its commit and before its wake-up, and nobody else may ever publish.
+ * Sleeping is Dekker with the fence on this side only (E7): set the flags, membarrier, look again, sleep. A sleeper looks up
+ * every few milliseconds all the same, because a producer may die after its commit and before its wake-up, and nobody else
+ * may ever publish.
  *
  * Runs in the consumer's thread. */
 #include <errno.h>
@@ -19,7 +20,8 @@
 #define SLICE_PENDING (200 * SP_NS_PER_US) /* while a claim is waited for, whose owner may die any time */
 #define SLICE_NO_BARRIER SP_NS_PER_MS      /* without membarrier a wake-up can be missed */
 
-/* Raise the flags on all lanes, then make sure that every producer either sees them or has published what we see when we look again. */
+/* Raise the flags on all lanes, then make sure that every producer either sees them or has published what we see when we look
+ * again. */
 static bool raise_flags(struct spate_consumer *consumer, uint32_t wake_slot)
 {
     for (uint32_t i = 0; i < consumer->lanes_count; i++) {
@@ -33,7 +35,8 @@ static bool raise_flags(struct spate_consumer *consumer, uint32_t wake_slot)
     }
     if (consumer->topic->bus->registry.membarrier && sp_membarrier())
         return true;
-    atomic_thread_fence(memory_order_seq_cst); /* E7 sleep: producers without membarrier fence too; the short slice covers the rest */
+    atomic_thread_fence(
+        memory_order_seq_cst); /* E7 sleep: producers without membarrier fence too; the short slice covers the rest */
     return false;
 }
 
@@ -49,8 +52,10 @@ static bool has_something(struct spate_consumer *consumer)
         struct sp_consumer_lane *lane = &consumer->lanes[i];
         if (lane->paused)
             continue;
-        if (sp_ring_is_committed(&lane->attachment->ring, lane->reader.next) || sp_reader_is_lapped(&lane->reader, lane->reader.next.position) ||
-            (!lane->deleted && atomic_load_explicit(&lane->attachment->ring.header->state, memory_order_acquire) != SP_STATE_LIVE)) /* E11 owner */
+        if (sp_ring_is_committed(&lane->attachment->ring, lane->reader.next) ||
+            sp_reader_is_lapped(&lane->reader, lane->reader.next.position) ||
+            (!lane->deleted &&
+             atomic_load_explicit(&lane->attachment->ring.header->state, memory_order_acquire) != SP_STATE_LIVE)) /* E11 owner */
             return true;
     }
     return false;

@@ -1,8 +1,8 @@
 /* internal.h: what the files of src/bus share: the handles behind the public header, and attachments to rings.
  *
- * Ownership: a topic keeps its bus, a producer or consumer keeps its topic (reference counts, any thread). A topic caches the mappings of its
- * partitions, so that ten producers of one process map a ring once. The handles live in memory that a forked child finds wiped (shm/handle.h); what
- * they point to is ordinary memory. */
+ * Ownership: a topic keeps its bus, a producer or consumer keeps its topic (reference counts, any thread). A topic caches the
+ * mappings of its partitions, so that ten producers of one process map a ring once. The handles live in memory that a forked
+ * child finds wiped (shm/handle.h); what they point to is ordinary memory. */
 #ifndef SP_BUS_INTERNAL_H
 #define SP_BUS_INTERNAL_H
 
@@ -76,7 +76,8 @@ bool sp_topic_of_directory(const char *directory, char name[SPATE_TOPIC_NAME_MAX
 int sp_attach(struct spate_topic *topic, uint32_t partition, enum sp_access access, struct sp_attachment **ret);
 void sp_detach(struct spate_topic *topic, uint32_t partition, enum sp_access access);
 
-/* sp_ring_lock: take the ring lock of a partition (byte 0 of its cursors file). timeout 0: try. Returns 0, -ETIMEDOUT (who repairs is named), -errno. */
+/* sp_ring_lock: take the ring lock of a partition (byte 0 of its cursors file). timeout 0: try. Returns 0, -ETIMEDOUT (who
+ * repairs is named), -errno. */
 int sp_ring_lock(struct spate_topic *topic, uint32_t partition, int64_t timeout, struct sp_lock *ret);
 void sp_ring_unlock(struct sp_lock *lock);
 #define SP_RING_LOCK_TIMEOUT ((int64_t)5000000000)

@@ -42,7 +42,8 @@ int sp_bus_path(const char *name, const char *dir, char path[SP_PATH_SIZE])
         return 0;
     }
     if (!is_name(name))
-        return sp_fail(-EINVAL, "\"%s\" is not a bus name: 1 to %d of a-z A-Z 0-9 . _ - (or a path with a '/')", name, SPATE_TOPIC_NAME_MAX);
+        return sp_fail(-EINVAL, "\"%s\" is not a bus name: 1 to %d of a-z A-Z 0-9 . _ - (or a path with a '/')", name,
+                       SPATE_TOPIC_NAME_MAX);
     int error = sp_bus_root(dir, root);
     if (!error && (size_t)snprintf(path, SP_PATH_SIZE, "%s/%s", root, name) >= SP_PATH_SIZE)
         error = sp_fail(-EINVAL, "the bus path is longer than a path may be");
@@ -54,7 +55,8 @@ int sp_topic_name_check(const char *name)
     if (!name)
         return sp_fail(-EINVAL, "the topic name is NULL");
     if (!is_name(name))
-        return sp_fail(-EINVAL, "\"%.64s\" is not a topic name: 1 to %d of a-z A-Z 0-9 . _ -, and not \".\" or \"..\"", name, SPATE_TOPIC_NAME_MAX);
+        return sp_fail(-EINVAL, "\"%.64s\" is not a topic name: 1 to %d of a-z A-Z 0-9 . _ -, and not \".\" or \"..\"", name,
+                       SPATE_TOPIC_NAME_MAX);
     return 0;
 }
 

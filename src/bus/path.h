@@ -9,7 +9,8 @@
 /* sp_bus_root: the directory of buses: `dir`, else $SPATE_DIR, else /dev/shm/spate. Returns 0, -EINVAL (too long). */
 int sp_bus_root(const char *dir, char path[SP_PATH_SIZE]);
 
-/* sp_bus_path: the directory of one bus. name: NULL ($SPATE_BUS, else "default"), a bus name, or a path (with a '/'). Returns 0, -EINVAL. */
+/* sp_bus_path: the directory of one bus. name: NULL ($SPATE_BUS, else "default"), a bus name, or a path (with a '/'). Returns
+ * 0, -EINVAL. */
 int sp_bus_path(const char *name, const char *dir, char path[SP_PATH_SIZE]);
 
 #endif

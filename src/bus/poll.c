@@ -1,7 +1,7 @@
 /* poll.c: reading: one look at all lanes, what to do when there is nothing, and when something was lost.
  *
- * The fast path is sp_consumer_poll with a lane that has records. Everything about dead claims, damage, eviction and deletion is reached only when a lane has
- * none, or after producers have passed it. Runs in the consumer's thread. */
+ * The fast path is sp_consumer_poll with a lane that has records. Everything about dead claims, damage, eviction and deletion
+ * is reached only when a lane has none, or after producers have passed it. Runs in the consumer's thread. */
 #include <errno.h>
 #include <string.h>
 
@@ -23,12 +23,13 @@ static int report_gap(struct spate_consumer *consumer, struct sp_consumer_lane *
     if (next > first)
         sp_count(&lane->reader.cursor->counters[counters[cause]], next - first);
     consumer->has_gap = true;
-    consumer->gap = (struct spate_gap){
-        .partition = (int32_t)lane->partition, .cause = cause, .first = (int64_t)first, .next = (int64_t)next};
+    consumer->gap =
+        (struct spate_gap){.partition = (int32_t)lane->partition, .cause = cause, .first = (int64_t)first, .next = (int64_t)next};
     return -EOVERFLOW;
 }
 
-/* Producers have passed the lane, or evicted it. Go on at the oldest record there is. Returns -EOVERFLOW, or 0 when nothing was lost after all. */
+/* Producers have passed the lane, or evicted it. Go on at the oldest record there is. Returns -EOVERFLOW, or 0 when nothing
+ * was lost after all. */
 static int recover(struct spate_consumer *consumer, struct sp_consumer_lane *lane)
 {
     struct sp_reader *reader = &lane->reader;
@@ -58,7 +59,6 @@ static int recover_from_damage(struct spate_consumer *consumer, struct sp_consum
     reader->next = sp_ring_next_boundary(&lane->attachment->ring, reader->next);
     return report_gap(consumer, lane, SPATE_LOST_DAMAGED, first, reader->next.offset);
 }
-
 
 int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *records, uint32_t count)
 {
@@ -141,15 +141,13 @@ static int unstick_lane(struct spate_consumer *consumer, struct sp_consumer_lane
     case SP_VERDICT_WAIT:
         lane->stuck_since = now; /* look again after another while */
         return 0;
-    case SP_VERDICT_READY:
-        return 1;
+    case SP_VERDICT_READY: return 1;
     case SP_VERDICT_DEAD:
         sp_reader_skip_dead(reader, judgement.size, judgement.count);
         lane->touched = true;
         lane->stuck_since = 0;
         return 1;
-    case SP_VERDICT_DAMAGED:
-        break;
+    case SP_VERDICT_DAMAGED: break;
     }
     lane->stuck_since = 0;
     return recover_from_damage(consumer, lane);

@@ -1,7 +1,8 @@
 /* producer.c: the public producer: which partition, which lane, claim, fill, commit.
  *
- * A producer has a *lane* per partition: a writer on that partition's ring, attached at first use. One thread per producer; one open claim at a time. The hot
- * path makes no system call (but the clock, which is a vDSO read); waiting and rescue are in producer_wait.c. */
+ * A producer has a *lane* per partition: a writer on that partition's ring, attached at first use. One thread per producer;
+ * one open claim at a time. The hot path makes no system call (but the clock, which is a vDSO read); waiting and rescue are
+ * in producer_wait.c. */
 #include "bus/producer.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@
 #include "ring/record.h"
 #include "shm/handle.h"
 
-#define STICKY_SIZE 16384u /* bytes to one partition before records without key go to the next, as Kafka's sticky partitioner does by batch */
+#define STICKY_SIZE \
+    16384u /* bytes to one partition before records without key go to the next, as Kafka's sticky partitioner does by batch */
 
 void spate_producer_options_init(struct spate_producer_options *options)
 {
@@ -47,8 +49,9 @@ int spate_producer_open(spate_topic *topic, const struct spate_producer_options 
         return sp_fail(-ESTALE, "topic %s was deleted: open it anew", topic->info.name);
     snprintf(name, sizeof name, "%u.ring", 0u);
     if (faccessat(topic->dir_fd, name, R_OK | W_OK, AT_EACCESS) < 0 && errno == EACCES)
-        return sp_fail(-EACCES, "no permission to produce to topic %s (its ring files have mode %o, owner %u:%u): see producer_mode", topic->info.name,
-                       topic->info.ring_file_mode, topic->info.uid, topic->info.gid);
+        return sp_fail(-EACCES,
+                       "no permission to produce to topic %s (its ring files have mode %o, owner %u:%u): see producer_mode",
+                       topic->info.name, topic->info.ring_file_mode, topic->info.uid, topic->info.gid);
     struct spate_producer *producer = sp_handle_alloc(sizeof *producer);
     if (!producer)
         return -ENOMEM;
@@ -76,7 +79,8 @@ static int busy(struct spate_producer *producer, uint32_t partition, uint64_t ow
 {
     char who[64];
     sp_registry_describe(&producer->topic->bus->registry, owner, who, sizeof who);
-    return sp_fail(-EBUSY, "topic %s, partition %u is exclusive, and %s is its producer: wait until it is closed, or use another partition",
+    return sp_fail(-EBUSY,
+                   "topic %s, partition %u is exclusive, and %s is its producer: wait until it is closed, or use another partition",
                    producer->topic->info.name, partition, who);
 }
 
@@ -90,8 +94,9 @@ static int find_slot(struct spate_producer *producer, uint32_t partition, struct
             return (int)i;
     if (ring->mode == SPATE_MODE_EXCLUSIVE)
         return busy(producer, partition, atomic_load_explicit(&ring->producers[0].owner, memory_order_acquire)); /* E11 owner */
-    return sp_fail(-EUSERS, "topic %s, partition %u: all %u producer slots are taken: close some, or create the topic with more (producers=N)",
-                   producer->topic->info.name, partition, ring->producers_max);
+    return sp_fail(
+        -EUSERS, "topic %s, partition %u: all %u producer slots are taken: close some, or create the topic with more (producers=N)",
+        producer->topic->info.name, partition, ring->producers_max);
 }
 
 static int take_slot(struct spate_producer *producer, uint32_t partition, struct sp_lane *lane)
@@ -111,7 +116,7 @@ static int take_slot(struct spate_producer *producer, uint32_t partition, struct
     if (slot >= 0) {
         struct sp_producer_slot *mine = &ring->producers[slot];
         memcpy(mine->name, producer->name, sizeof mine->name);
-        atomic_store_explicit(&mine->claim, SP_PHASE_IDLE, memory_order_release);        /* E4 slot */
+        atomic_store_explicit(&mine->claim, SP_PHASE_IDLE, memory_order_release);       /* E4 slot */
         atomic_store_explicit(&mine->owner, bus->registry.owner, memory_order_release); /* E11 owner */
         /* relaxed: written under the ring lock only */
         if (atomic_load_explicit(&ring->header->producers_used, memory_order_relaxed) <= (uint32_t)slot)
@@ -177,7 +182,8 @@ static int64_t choose_partition(struct spate_producer *producer, const struct sp
         return producer->sticky;
     }
     if (record->partition < 0 || (uint32_t)record->partition >= producer->partitions)
-        return sp_fail(-ERANGE, "partition %d: topic %s has 0..%u", record->partition, producer->topic->info.name, producer->partitions - 1);
+        return sp_fail(-ERANGE, "partition %d: topic %s has 0..%u", record->partition, producer->topic->info.name,
+                       producer->partitions - 1);
     return record->partition;
 }
 
@@ -263,7 +269,8 @@ static int claim_one(struct spate_producer *producer, const struct spate_record 
     int error = begin(producer, record, &lane);
     if (SP_UNLIKELY(error))
         return error;
-    error = sp_record_plan(record, producer->timestamp != SPATE_TIMESTAMP_NONE, null_value, producer->unit, producer->payload_max, &shape);
+    error = sp_record_plan(record, producer->timestamp != SPATE_TIMESTAMP_NONE, null_value, producer->unit, producer->payload_max,
+                           &shape);
     if (SP_UNLIKELY(error))
         return error;
     error = claim(producer, lane, shape.size, 1, &place);
@@ -297,8 +304,8 @@ static int64_t plan_batch(struct spate_producer *producer, const struct spate_re
     }
     for (uint32_t i = 0; i < count; i++) {
         struct sp_record_shape shape;
-        int error = sp_record_plan(&records[i], producer->timestamp != SPATE_TIMESTAMP_NONE, values && !records[i].value, producer->unit,
-                                   producer->payload_max, &shape);
+        int error = sp_record_plan(&records[i], producer->timestamp != SPATE_TIMESTAMP_NONE, values && !records[i].value,
+                                   producer->unit, producer->payload_max, &shape);
         if (error)
             return error;
         producer->sizes[i] = (uint32_t)shape.size;
@@ -311,8 +318,8 @@ static int64_t plan_batch(struct spate_producer *producer, const struct spate_re
 }
 
 /* ret_claims NULL: publishing, so values are copied, and records without one are tombstones. */
-static int claim_batch(struct spate_producer *producer, const struct spate_record *records, uint32_t count, struct spate_claim *ret_claims,
-                       int64_t *ret_offset)
+static int claim_batch(struct spate_producer *producer, const struct spate_record *records, uint32_t count,
+                       struct spate_claim *ret_claims, int64_t *ret_offset)
 {
     const bool values = ret_claims == NULL;
     struct sp_place place;
@@ -373,7 +380,8 @@ int spate_commit(spate_producer *producer)
     if (SP_UNLIKELY(!lane))
         return sp_fail(-ENOENT, "there is no open claim to commit");
     producer->open = NULL;
-    uint32_t notice = producer->open_batch ? sp_writer_commit_batch(&lane->writer, producer->sizes) : sp_writer_commit(&lane->writer);
+    uint32_t notice =
+        producer->open_batch ? sp_writer_commit_batch(&lane->writer, producer->sizes) : sp_writer_commit(&lane->writer);
     if (SP_UNLIKELY(notice))
         on_notice(producer, lane);
     return 0;
@@ -414,7 +422,8 @@ int spate_publish(spate_producer *producer, const struct spate_record *record, i
     return spate_commit(producer);
 }
 
-int spate_publish_batch(spate_producer *producer, const struct spate_record *records, uint32_t count, int64_t timeout, int64_t *ret_offset)
+int spate_publish_batch(spate_producer *producer, const struct spate_record *records, uint32_t count, int64_t timeout,
+                        int64_t *ret_offset)
 {
     int64_t deadline = -1;
     int error;

@@ -14,23 +14,23 @@ struct sp_lane {
     struct sp_attachment *attachment; /* NULL: not attached yet */
     int32_t partition;
     bool deleted;
-    int64_t rescued;                  /* monotonic time of the last rescue */
-    struct sp_blocker gate;           /* the consumer that was in the way then, */
-    int64_t gate_since;               /* and since when it has not moved */
+    int64_t rescued;        /* monotonic time of the last rescue */
+    struct sp_blocker gate; /* the consumer that was in the way then, */
+    int64_t gate_since;     /* and since when it has not moved */
 };
 
 struct spate_producer {
     uint64_t magic;
     struct sp_lane *lanes;
-    struct sp_lane *open;             /* of the open claim */
-    uint32_t *sizes;                  /* of the records of an open batch */
+    struct sp_lane *open; /* of the open claim */
+    uint32_t *sizes;      /* of the records of an open batch */
     bool open_batch;
     uint32_t partitions, unit, timestamp, wait;
     uint64_t payload_max;
     uint32_t sticky, sticky_bytes;
     int64_t last_timestamp;
     struct spate_topic *topic;
-    struct sp_lane *blocked;          /* of the last -EAGAIN */
+    struct sp_lane *blocked; /* of the last -EAGAIN */
     uint64_t blocked_size;
     char name[SP_NAME_SIZE];
 };

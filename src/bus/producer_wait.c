@@ -1,7 +1,8 @@
 /* producer_wait.c: a producer in front of a full ring: who is in the way, and how to wait for it.
  *
- * The blocker is a dead producer's claim (repair it), a live one's (wait: it is never overtaken), a dead consumer's gate (drop it), or a live one's (wait,
- * or evict it when it stood still longer than its own gate_timeout). Runs in the producer's thread; makes system calls. */
+ * The blocker is a dead producer's claim (repair it), a live one's (wait: it is never overtaken), a dead consumer's gate
+ * (drop it), or a live one's (wait, or evict it when it stood still longer than its own gate_timeout). Runs in the producer's
+ * thread; makes system calls. */
 #include <errno.h>
 #include <sched.h>
 #include <time.h>
@@ -17,20 +18,20 @@
 #define SLICE_GATE (2 * SP_NS_PER_MS)    /* between two looks at a gating consumer's life and deadline */
 #define SLICE_CLAIM (100 * SP_NS_PER_US) /* a live claimant wakes nobody: it is looked at */
 
-static bool evict(struct spate_producer *producer, struct sp_ring *ring, uint32_t index)
+static void evict(struct spate_producer *producer, struct sp_lane *lane, struct sp_cursor *cursor)
 {
-    struct sp_cursor *cursor = &ring->cursors->slots[index];
     uint32_t active = SP_CURSOR_ACTIVE;
 
-    /* E12 evict; relaxed on failure: somebody else was quicker */
-    if (!atomic_compare_exchange_strong_explicit(&cursor->state, &active, SP_CURSOR_EVICTED, memory_order_acq_rel, memory_order_relaxed))
-        return true;
-    sp_count(&ring->header->counters[SP_RING_EVICTIONS], 1);
-    sp_wake_sleepers(producer->topic->bus, ring, NULL); /* so that it learns of it at once */
-    return true;
+    /* E12 evict; relaxed: on failure somebody else was quicker */
+    if (!atomic_compare_exchange_strong_explicit(&cursor->state, &active, SP_CURSOR_EVICTED, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return;
+    sp_count(&lane->writer.slot->counters[SP_PRODUCER_EVICTIONS], 1);
+    sp_wake_sleepers(producer->topic->bus, &lane->attachment->ring, NULL); /* so that it learns of it at once */
 }
 
-static bool rescue_from_consumer(struct spate_producer *producer, struct sp_lane *lane, const struct sp_blocker *blocker, int64_t now)
+static bool rescue_from_consumer(struct spate_producer *producer, struct sp_lane *lane, const struct sp_blocker *blocker,
+                                 int64_t now)
 {
     struct sp_ring *ring = &lane->attachment->ring;
     struct sp_cursor *cursor = &ring->cursors->slots[blocker->slot];
@@ -46,7 +47,10 @@ static bool rescue_from_consumer(struct spate_producer *producer, struct sp_lane
         return false;
     }
     int64_t limit = cursor->gate_timeout;
-    return limit >= 0 && now - lane->gate_since >= limit && evict(producer, ring, blocker->slot);
+    if (limit < 0 || now - lane->gate_since < limit)
+        return false;
+    evict(producer, lane, cursor);
+    return true;
 }
 
 bool sp_producer_rescue(struct spate_producer *producer, struct sp_lane *lane, bool now_or_never)
@@ -66,7 +70,8 @@ bool sp_producer_rescue(struct spate_producer *producer, struct sp_lane *lane, b
     uint64_t owner = atomic_load_explicit(&lane->attachment->ring.producers[blocker.slot].owner, memory_order_acquire);
     if (owner != 0 && sp_registry_alive(&producer->topic->bus->registry, owner))
         return false;
-    return sp_partition_repair(producer->topic, (uint32_t)lane->partition, lane->attachment, 0, &repaired) == 0 && repaired.producers > 0;
+    return sp_partition_repair(producer->topic, (uint32_t)lane->partition, lane->attachment, 0, &repaired) == 0 &&
+           repaired.producers > 0;
 }
 
 static bool has_room(struct spate_producer *producer, struct sp_lane *lane)

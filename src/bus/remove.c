@@ -69,5 +69,7 @@ int sp_remove_topic_directory(struct spate_bus *bus, const char *topic)
     if (renameat(bus->registry.dir_fd, directory, bus->registry.dir_fd, away) < 0)
         return sp_fail(-errno, "cannot remove topic %s: %s", topic, strerror(errno));
     error = sp_remove_directory(bus->registry.dir_fd, away);
-    return error ? sp_fail(error, "topic %s is gone, but its files could not all be removed: %s (try `spate gc`)", topic, strerror(-error)) : 0;
+    return error ? sp_fail(error, "topic %s is gone, but its files could not all be removed: %s (try `spate gc`)", topic,
+                           strerror(-error))
+                 : 0;
 }

@@ -1,7 +1,7 @@
 /* remove.h: taking directories of the bus away, and listing them.
  *
- * A directory is first renamed to a name that no topic can have and that carries the remover's owner word, so that a topic vanishes at once and gc can tell
- * a removal in progress from one whose remover died. */
+ * A directory is first renamed to a name that no topic can have and that carries the remover's owner word, so that a topic
+ * vanishes at once and gc can tell a removal in progress from one whose remover died. */
 #ifndef SP_BUS_REMOVE_H
 #define SP_BUS_REMOVE_H
 

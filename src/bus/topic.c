@@ -238,8 +238,9 @@ static bool is_used(struct spate_topic *topic, const struct sp_ring *ring, char 
 
     for (uint32_t i = 0; i < ring->producers_max + ring->consumers_max; i++) {
         bool is_producer = i < ring->producers_max;
-        uint64_t owner = atomic_load_explicit(is_producer ? &ring->producers[i].owner : &ring->cursors->slots[i - ring->producers_max].owner,
-                                              memory_order_acquire); /* E11 owner */
+        uint64_t owner =
+            atomic_load_explicit(is_producer ? &ring->producers[i].owner : &ring->cursors->slots[i - ring->producers_max].owner,
+                                 memory_order_acquire); /* E11 owner */
         if (owner != 0 && sp_registry_alive(registry, owner)) {
             char name[64];
             sp_registry_describe(registry, owner, name, sizeof name);

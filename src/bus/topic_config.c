@@ -63,7 +63,8 @@ static int parse_word(const char *key, const char *text, const char *const *word
             return 0;
         }
     }
-    return sp_fail(-EINVAL, "%s=%s: allowed are %s, %s%s%s", key, text, words[0], words[1], words[2] ? ", " : "", words[2] ? words[2] : "");
+    return sp_fail(-EINVAL, "%s=%s: allowed are %s, %s%s%s", key, text, words[0], words[1], words[2] ? ", " : "",
+                   words[2] ? words[2] : "");
 }
 
 static int parse_uint32(const char *key, const char *text, int base, uint32_t *ret)
@@ -161,10 +162,18 @@ static const struct {
     const char *key;
     int (*set)(struct spate_topic_config *config, const char *key, const char *value);
 } settings[] = {
-    {"partitions", set_partitions}, {"ring", set_ring},           {"mode", set_mode},
-    {"alignment", set_alignment},   {"timestamp", set_timestamp}, {"producers", set_producers},
-    {"consumers", set_consumers},   {"numa", set_numa},           {"huge", set_huge},
-    {"user", set_user},             {"group", set_group},         {"producer_mode", set_producer_mode},
+    {"partitions", set_partitions},
+    {"ring", set_ring},
+    {"mode", set_mode},
+    {"alignment", set_alignment},
+    {"timestamp", set_timestamp},
+    {"producers", set_producers},
+    {"consumers", set_consumers},
+    {"numa", set_numa},
+    {"huge", set_huge},
+    {"user", set_user},
+    {"group", set_group},
+    {"producer_mode", set_producer_mode},
     {"consumer_mode", set_consumer_mode},
 };
 

@@ -1,7 +1,8 @@
 /* topic_create.c: making a topic: its directory, its files, all of them whole before anybody sees them.
  *
- * Everything is built in a directory with a name that no topic can have and renamed into place last. A creator that dies leaves that directory, which carries
- * its owner word, so gc knows when nobody works on it any more. Any thread, any process; of several creators exactly one succeeds. */
+ * Everything is built in a directory with a name that no topic can have and renamed into place last. A creator that dies
+ * leaves that directory, which carries its owner word, so gc knows when nobody works on it any more. Any thread, any process;
+ * of several creators exactly one succeeds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ struct creation {
     struct spate_topic_config config;
     uint8_t id[16];
     int64_t created;
-    int dir_fd;             /* of the unfinished directory */
+    int dir_fd; /* of the unfinished directory */
     uint32_t page_size;
     uint32_t ring_mode, cursors_mode;
 };
@@ -45,16 +46,19 @@ static int take_config(const struct spate_topic_config *given, struct spate_topi
         return sp_fail(-EINVAL, "ring is %llu bytes, allowed are 64K..64G", (unsigned long long)ret->ring_capacity);
     ret->ring_capacity = sp_round_up_power_of_two(ret->ring_capacity);
     if (ret->mode > SPATE_MODE_EXCLUSIVE || ret->timestamp > SPATE_TIMESTAMP_NONE || ret->huge_pages > SPATE_HUGE_REQUIRE)
-        return sp_fail(-EINVAL, "mode %u, timestamp %u or huge_pages %u is out of range: see their enums", ret->mode, ret->timestamp, ret->huge_pages);
+        return sp_fail(-EINVAL, "mode %u, timestamp %u or huge_pages %u is out of range: see their enums", ret->mode,
+                       ret->timestamp, ret->huge_pages);
     if (!sp_is_power_of_two(ret->alignment) || ret->alignment < 8 || ret->alignment > 128)
         return sp_fail(-EINVAL, "alignment is %u, allowed are 8, 16, 32, 64 and 128", ret->alignment);
     if (ret->producers_max < 1 || ret->producers_max > 1024 || ret->consumers_max < 1 || ret->consumers_max > 4096)
-        return sp_fail(-EINVAL, "producers is %u (allowed 1..1024), consumers %u (allowed 1..4096)", ret->producers_max, ret->consumers_max);
+        return sp_fail(-EINVAL, "producers is %u (allowed 1..1024), consumers %u (allowed 1..4096)", ret->producers_max,
+                       ret->consumers_max);
     if ((ret->producer_mode & ~0666u) || (ret->consumer_mode & ~0666u))
-        return sp_fail(-EINVAL, "producer_mode %o, consumer_mode %o: only read and write bits are allowed, e.g. 0660", ret->producer_mode,
-                       ret->consumer_mode);
+        return sp_fail(-EINVAL, "producer_mode %o, consumer_mode %o: only read and write bits are allowed, e.g. 0660",
+                       ret->producer_mode, ret->consumer_mode);
     if (ret->uid < -1 || ret->uid > UINT32_MAX || ret->gid < -1 || ret->gid > UINT32_MAX || ret->numa_node < -1)
-        return sp_fail(-EINVAL, "uid %lld, gid %lld or numa_node %d is out of range", (long long)ret->uid, (long long)ret->gid, ret->numa_node);
+        return sp_fail(-EINVAL, "uid %lld, gid %lld or numa_node %d is out of range", (long long)ret->uid, (long long)ret->gid,
+                       ret->numa_node);
     return 0;
 }
 
@@ -95,8 +99,11 @@ static int create_ring(const struct creation *creation, uint32_t partition)
     if (error)
         return error;
     if (config->huge_pages == SPATE_HUGE_REQUIRE && !got_huge)
-        error = sp_fail(-ENOTSUP, "no huge pages for a ring of %llu bytes: use huge=try, a ring of at least 2M, a bus directory on hugetlbfs, or "
-                        "allow them in /sys/kernel/mm/transparent_hugepage/shmem_enabled", (unsigned long long)config->ring_capacity);
+        error =
+            sp_fail(-ENOTSUP,
+                    "no huge pages for a ring of %llu bytes: use huge=try, a ring of at least 2M, a bus directory on hugetlbfs, or "
+                    "allow them in /sys/kernel/mm/transparent_hugepage/shmem_enabled",
+                    (unsigned long long)config->ring_capacity);
     struct sp_ring_header *header = file.map.address;
     if (!error) {
         sp_ring_format(header, &ring);
@@ -211,7 +218,8 @@ int spate_topic_create(spate_bus *bus, const char *name, const struct spate_topi
     if (mkdirat(bus->registry.dir_fd, unfinished, 0700) < 0)
         return sp_fail(-errno, "cannot create topic %s in %s: %s", name, bus->registry.path, strerror(errno));
     creation.dir_fd = openat(bus->registry.dir_fd, unfinished, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    error = creation.dir_fd < 0 ? sp_fail(-errno, "cannot open a new directory: %s", strerror(errno)) : create_files(&creation, name);
+    error =
+        creation.dir_fd < 0 ? sp_fail(-errno, "cannot open a new directory: %s", strerror(errno)) : create_files(&creation, name);
     if (!error && renameat2(bus->registry.dir_fd, unfinished, bus->registry.dir_fd, directory, RENAME_NOREPLACE) < 0)
         error = errno == EEXIST ? sp_fail(-EEXIST, "somebody else created topic %s just now: theirs is left as it is", name)
                                 : sp_fail(-errno, "cannot name topic %s: %s", name, strerror(errno));

@@ -1,6 +1,7 @@
 /* wait.c: waking those who sleep, and choosing how to wait.
  *
- * The slow halves of commit and release: called when the notice word that they load says that somebody may be asleep. The words and the Dekker argument are
+ * The slow halves of commit and release: called when the notice word that they load says that somebody may be asleep. The
+ * words and the Dekker argument are
  * E7 and E8 in ring/ring.h. */
 #include <limits.h>
 #include <sched.h>
@@ -14,13 +15,13 @@ void sp_wake_sleepers(struct spate_bus *bus, struct sp_ring *ring, _Atomic uint6
 {
     struct sp_cursors_header *cursors = ring->cursors;
 
-    /* E7 sleep: first the notice, then the flags; a sleeper sets them the other way round, so its flag is seen or its notice stays for the next commit,
-     * and it looks again itself after setting both */
+    /* E7 sleep: first the notice, then the flags; a sleeper sets them the other way round, so its flag is seen or its notice
+     * stays for the next commit, and it looks again itself after setting both */
     atomic_exchange_explicit(&cursors->notice, 0, memory_order_seq_cst);
     uint32_t used = atomic_load_explicit(&cursors->consumers_used, memory_order_acquire); /* E11 owner */
     for (uint32_t i = 0; i < used && i < ring->consumers_max; i++) {
         struct sp_cursor *cursor = &cursors->slots[i];
-        if (atomic_load_explicit(&cursor->asleep, memory_order_acquire) == 0 ||   /* E7 sleep */
+        if (atomic_load_explicit(&cursor->asleep, memory_order_acquire) == 0 ||      /* E7 sleep */
             atomic_exchange_explicit(&cursor->asleep, 0, memory_order_acq_rel) == 0) /* E7 sleep: one waker is enough */
             continue;
         /* relaxed: behind the acquire of `asleep`; any value is safe */
@@ -34,7 +35,7 @@ void sp_wake_space(struct sp_ring *ring)
 {
     struct sp_cursors_header *cursors = ring->cursors;
 
-    atomic_exchange_explicit(&cursors->space_notice, 0, memory_order_seq_cst);          /* E8 sleep for room */
+    atomic_exchange_explicit(&cursors->space_notice, 0, memory_order_seq_cst);    /* E8 sleep for room */
     atomic_fetch_add_explicit(&cursors->space_sequence, 1, memory_order_acq_rel); /* E8 sleep for room */
     sp_futex_wake(&cursors->space_sequence, INT_MAX);
 }

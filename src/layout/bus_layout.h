@@ -13,7 +13,8 @@
  *  72    4 mode               creator      plain    never change: file mode that topics inherit
  *  76    4 counters_count     creator      plain    never change: descriptors in use
  *
- * Participant (slot i is held by whoever holds the kernel lock on byte SP_LOCK_PARTICIPANTS + i of the file; see shm/participant.h):
+ * Participant (slot i is held by whoever holds the kernel lock on byte SP_LOCK_PARTICIPANTS + i of the file; see
+ * shm/participant.h):
  * off size field         written by          access             may
  *   0    8 owner         lock holder         release / acquire  generation << 16 | slot; a new holder adds one generation
  *   8    4 state         lock holder         release / acquire  0 free, 1 joined
@@ -45,7 +46,7 @@
 #define SP_LOCK_PARTICIPANTS ((int64_t)1 << 40) /* first lock byte: far behind any byte of data */
 
 #define SP_OWNER_SLOT_BITS 16u
-#define SP_OWNER_SLOT(owner) ((uint32_t)((owner) & 0xffffu))
+#define SP_OWNER_SLOT(owner) ((uint32_t)((owner)&0xffffu))
 #define SP_OWNER_GENERATION(owner) ((owner) >> SP_OWNER_SLOT_BITS)
 
 enum { SP_PARTICIPANT_FREE = 0, SP_PARTICIPANT_JOINED = 1 };
@@ -54,8 +55,8 @@ enum { SP_WAKE_FUTEX = 1, SP_WAKE_PIPE = 2 };
 
 struct sp_counter_descriptor {
     uint16_t id;
-    uint8_t scope; /* enum spate_counter_scope */
-    uint8_t kind;  /* enum spate_counter_kind */
+    uint8_t scope;  /* enum spate_counter_scope */
+    uint8_t kind;   /* enum spate_counter_kind */
     uint32_t index; /* which word of the owner's counters */
     char name[40];
     char unit[16];
@@ -93,29 +94,29 @@ struct sp_wake {
     uint8_t unused[48];
 };
 
-#define SP_BUS_FIELDS(AT)                                                                                             \
-    AT(struct sp_counter_descriptor, id, 0, 2)                                                                        \
-    AT(struct sp_counter_descriptor, scope, 2, 1)                                                                     \
-    AT(struct sp_counter_descriptor, kind, 3, 1)                                                                      \
-    AT(struct sp_counter_descriptor, index, 4, 4)                                                                     \
-    AT(struct sp_counter_descriptor, name, 8, 40)                                                                     \
-    AT(struct sp_counter_descriptor, unit, 48, 16)                                                                    \
-    AT(struct sp_bus_header, file, 0, 64)                                                                             \
-    AT(struct sp_bus_header, participants_max, 64, 4)                                                                 \
-    AT(struct sp_bus_header, wakes_max, 68, 4)                                                                        \
-    AT(struct sp_bus_header, mode, 72, 4)                                                                             \
-    AT(struct sp_bus_header, counters_count, 76, 4)                                                                   \
-    AT(struct sp_bus_header, counters, 1024, 3072)                                                                    \
-    AT(struct sp_participant, owner, 0, 8)                                                                            \
-    AT(struct sp_participant, state, 8, 4)                                                                            \
-    AT(struct sp_participant, flags, 12, 4)                                                                           \
-    AT(struct sp_participant, pid, 16, 8)                                                                             \
-    AT(struct sp_participant, pid_namespace, 24, 8)                                                                   \
-    AT(struct sp_participant, joined, 32, 8)                                                                          \
-    AT(struct sp_participant, uid, 40, 4)                                                                             \
-    AT(struct sp_participant, name, 48, 32)                                                                           \
-    AT(struct sp_wake, sequence, 0, 4)                                                                                \
-    AT(struct sp_wake, kind, 4, 4)                                                                                    \
+#define SP_BUS_FIELDS(AT)                             \
+    AT(struct sp_counter_descriptor, id, 0, 2)        \
+    AT(struct sp_counter_descriptor, scope, 2, 1)     \
+    AT(struct sp_counter_descriptor, kind, 3, 1)      \
+    AT(struct sp_counter_descriptor, index, 4, 4)     \
+    AT(struct sp_counter_descriptor, name, 8, 40)     \
+    AT(struct sp_counter_descriptor, unit, 48, 16)    \
+    AT(struct sp_bus_header, file, 0, 64)             \
+    AT(struct sp_bus_header, participants_max, 64, 4) \
+    AT(struct sp_bus_header, wakes_max, 68, 4)        \
+    AT(struct sp_bus_header, mode, 72, 4)             \
+    AT(struct sp_bus_header, counters_count, 76, 4)   \
+    AT(struct sp_bus_header, counters, 1024, 3072)    \
+    AT(struct sp_participant, owner, 0, 8)            \
+    AT(struct sp_participant, state, 8, 4)            \
+    AT(struct sp_participant, flags, 12, 4)           \
+    AT(struct sp_participant, pid, 16, 8)             \
+    AT(struct sp_participant, pid_namespace, 24, 8)   \
+    AT(struct sp_participant, joined, 32, 8)          \
+    AT(struct sp_participant, uid, 40, 4)             \
+    AT(struct sp_participant, name, 48, 32)           \
+    AT(struct sp_wake, sequence, 0, 4)                \
+    AT(struct sp_wake, kind, 4, 4)                    \
     AT(struct sp_wake, owner, 8, 8)
 SP_BUS_FIELDS(SP_AT)
 static_assert(sizeof(struct sp_bus_header) == 4096, "bus header ABI");
@@ -128,7 +129,8 @@ struct sp_bus_regions {
     uint64_t file_size;
 };
 
-/* sp_bus_regions: where everything is, from the two counts; create, attach, dump and verify all use it. page_size as in the file header. */
+/* sp_bus_regions: where everything is, from the two counts; create, attach, dump and verify all use it. page_size as in the
+ * file header. */
 struct sp_bus_regions sp_bus_regions(uint32_t participants_max, uint32_t wakes_max, uint32_t page_size);
 
 /* sp_bus_header_check: counts in range and consistent with the file's size. Returns 0, -EBADMSG. */

@@ -7,9 +7,18 @@
 #include "layout/ring_layout.h"
 #include "spate/inspect.h"
 
-#define RING(number, word, text, measure) {number, SPATE_SCOPE_RING, SPATE_COUNTER, word, text, measure}
-#define PRODUCER(number, word, text, measure) {number, SPATE_SCOPE_PRODUCER, SPATE_COUNTER, word, text, measure}
-#define CONSUMER(number, word, text, measure) {number, SPATE_SCOPE_CONSUMER, SPATE_COUNTER, word, text, measure}
+#define RING(number, word, text, measure)                            \
+    {                                                                \
+        number, SPATE_SCOPE_RING, SPATE_COUNTER, word, text, measure \
+    }
+#define PRODUCER(number, word, text, measure)                            \
+    {                                                                    \
+        number, SPATE_SCOPE_PRODUCER, SPATE_COUNTER, word, text, measure \
+    }
+#define CONSUMER(number, word, text, measure)                            \
+    {                                                                    \
+        number, SPATE_SCOPE_CONSUMER, SPATE_COUNTER, word, text, measure \
+    }
 
 const struct sp_counter_descriptor sp_counter_descriptors[] = {
     RING(1, SP_RING_ABORTED, "aborted_by_repair", "offsets"),
@@ -18,14 +27,14 @@ const struct sp_counter_descriptor sp_counter_descriptors[] = {
     {4, SPATE_SCOPE_RING, SPATE_GAUGE, SP_RING_REPAIR_NS_MAX, "repair_time_max", "ns"},
     RING(5, SP_RING_PRODUCERS_DEAD, "producers_died", "1"),
     RING(6, SP_RING_CONSUMERS_DEAD, "consumers_died", "1"),
-    RING(7, SP_RING_EVICTIONS, "evictions", "1"),
-    RING(8, SP_RING_DAMAGED, "damaged", "1"),
+    RING(7, SP_RING_DAMAGED, "damaged", "1"),
     PRODUCER(32, SP_PRODUCER_RECORDS, "records_published", "records"),
     PRODUCER(33, SP_PRODUCER_BYTES, "bytes_published", "bytes"),
     PRODUCER(34, SP_PRODUCER_ABORTED, "records_aborted", "records"),
     PRODUCER(35, SP_PRODUCER_STALLS, "stalls", "1"),
     PRODUCER(36, SP_PRODUCER_WAKES, "wakes", "1"),
     PRODUCER(37, SP_PRODUCER_CLOCK_BACKWARDS, "clock_backwards", "1"),
+    PRODUCER(38, SP_PRODUCER_EVICTIONS, "evictions", "1"),
     CONSUMER(64, SP_CONSUMER_RECORDS, "records_read", "records"),
     CONSUMER(65, SP_CONSUMER_BYTES, "bytes_read", "bytes"),
     CONSUMER(66, SP_CONSUMER_ABORTED, "aborted_skipped", "offsets"),

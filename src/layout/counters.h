@@ -1,4 +1,6 @@
-/* counters.h: what the counters are called: the table that is copied into each new bus, so that tools need none of their own. */
+/* counters.h: what the counters are called.
+ *
+ * The table is copied into each new bus when it is formatted, so that tools need none of their own. Constant data. */
 #ifndef SP_LAYOUT_COUNTERS_H
 #define SP_LAYOUT_COUNTERS_H
 

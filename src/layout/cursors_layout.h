@@ -5,7 +5,8 @@
  * off size field            written by            access             may
  *   0   64 file             creator               layout.h
  *  64    4 consumers_max    creator               plain              never change
- * 128    4 notice           consumers, producers  relaxed, exchange  1: somebody may be asleep (E7). Producers load it after each commit
+ * 128    4 notice           consumers, producers  relaxed, exchange  1: somebody may be asleep (E7). Producers load it after
+ *                                                                    each commit
  * 132    4 consumers_used   ring lock             release/acquire    only grow: slots at and beyond it were never used
  * 256    4 space_notice     producers, consumers  relaxed, exchange  1: a producer may be asleep for room (E8)
  * 260    4 space_sequence   consumers             fetch-add          only grow (futex word of those producers)
@@ -15,9 +16,11 @@
  * off size field          written by           access              may
  *   0    8 read_position  owner                release/acquire     only grow between seeks: all bytes below it are released (E2)
  *   8    8 read_offset    owner                relaxed             offset at read_position
- *  64   64 counters       owner                relaxed             enum sp_consumer_counter; they stay when the slot changes hands
+ *  64   64 counters       owner                relaxed             enum sp_consumer_counter; they stay when the slot changes
+ *                                                                  hands
  * 128    8 owner          ring lock            release/acquire     0 free, else owner word of a participant
- * 136    4 state          owner, evictor       CAS                 FREE -> ACTIVE -> EVICTED -> ACTIVE; -> FREE under the ring lock
+ * 136    4 state          owner, evictor       CAS                 FREE -> ACTIVE -> EVICTED -> ACTIVE; -> FREE under the
+ *                                                                  ring lock
  * 140    4 policy         owner                plain, before ACTIVE enum spate_policy
  * 144    8 gate_timeout   owner                plain, before ACTIVE ns, or -1
  * 152    4 asleep         owner, wakers        exchange            1: wake wake_slot when something is published (E7)
@@ -37,12 +40,12 @@ enum { SP_CURSOR_FREE = 0, SP_CURSOR_ACTIVE = 1, SP_CURSOR_EVICTED = 2 };
 enum sp_consumer_counter {
     SP_CONSUMER_RECORDS,
     SP_CONSUMER_BYTES,
-    SP_CONSUMER_ABORTED,      /* aborted offsets stepped over */
+    SP_CONSUMER_ABORTED, /* aborted offsets stepped over */
     SP_CONSUMER_LOST_SKIPPED,
     SP_CONSUMER_LOST_EVICTED,
     SP_CONSUMER_LOST_DAMAGED,
     SP_CONSUMER_SLEEPS,
-    SP_CONSUMER_VERDICTS,     /* claims of the dead that it stepped over before anybody repaired them */
+    SP_CONSUMER_VERDICTS, /* claims of the dead that it stepped over before anybody repaired them */
     SP_CONSUMER_COUNTERS = 8
 };
 
@@ -74,22 +77,22 @@ struct sp_cursors_header {
     struct sp_cursor slots[];
 };
 
-#define SP_CURSORS_FIELDS(AT)                                                                                         \
-    AT(struct sp_cursor, read_position, 0, 8)                                                                         \
-    AT(struct sp_cursor, read_offset, 8, 8)                                                                           \
-    AT(struct sp_cursor, counters, 64, 64)                                                                            \
-    AT(struct sp_cursor, owner, 128, 8)                                                                               \
-    AT(struct sp_cursor, state, 136, 4)                                                                               \
-    AT(struct sp_cursor, policy, 140, 4)                                                                              \
-    AT(struct sp_cursor, gate_timeout, 144, 8)                                                                        \
-    AT(struct sp_cursor, asleep, 152, 4)                                                                              \
-    AT(struct sp_cursor, wake_slot, 156, 4)                                                                           \
-    AT(struct sp_cursor, name, 160, 32)                                                                               \
-    AT(struct sp_cursors_header, file, 0, 64)                                                                         \
-    AT(struct sp_cursors_header, consumers_max, 64, 4)                                                                \
-    AT(struct sp_cursors_header, notice, 128, 4)                                                                      \
-    AT(struct sp_cursors_header, consumers_used, 132, 4)                                                              \
-    AT(struct sp_cursors_header, space_notice, 256, 4)                                                                \
+#define SP_CURSORS_FIELDS(AT)                            \
+    AT(struct sp_cursor, read_position, 0, 8)            \
+    AT(struct sp_cursor, read_offset, 8, 8)              \
+    AT(struct sp_cursor, counters, 64, 64)               \
+    AT(struct sp_cursor, owner, 128, 8)                  \
+    AT(struct sp_cursor, state, 136, 4)                  \
+    AT(struct sp_cursor, policy, 140, 4)                 \
+    AT(struct sp_cursor, gate_timeout, 144, 8)           \
+    AT(struct sp_cursor, asleep, 152, 4)                 \
+    AT(struct sp_cursor, wake_slot, 156, 4)              \
+    AT(struct sp_cursor, name, 160, 32)                  \
+    AT(struct sp_cursors_header, file, 0, 64)            \
+    AT(struct sp_cursors_header, consumers_max, 64, 4)   \
+    AT(struct sp_cursors_header, notice, 128, 4)         \
+    AT(struct sp_cursors_header, consumers_used, 132, 4) \
+    AT(struct sp_cursors_header, space_notice, 256, 4)   \
     AT(struct sp_cursors_header, space_sequence, 260, 4)
 SP_CURSORS_FIELDS(SP_AT)
 static_assert(sizeof(struct sp_cursor) == 256, "cursor ABI");

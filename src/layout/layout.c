@@ -1,7 +1,7 @@
 /* layout.c: the layout checksum, the file header, the place of every region and the checks that attach makes.
  *
- * Called by creators (format, seal) and by everybody who maps a file (check). The checks treat the file as hostile input: each field is
- * copied once into a local before it is judged. */
+ * Called by creators (format, seal) and by everybody who maps a file (check). The checks treat the file as hostile input:
+ * each field is copied once into a local before it is judged. */
 #include "layout/layout.h"
 
 #include <errno.h>
@@ -65,14 +65,20 @@ int sp_file_header_check(const struct sp_file_header *header, uint64_t magic, ui
     uint64_t file_size = header->file_size;
 
     if (found != magic)
-        return sp_fail(-EBADMSG, "%s is not the file it should be (magic %016llx, expected %016llx): it is foreign, unfinished or "
-                       "damaged; delete it if nothing else uses it", path, (unsigned long long)found, (unsigned long long)magic);
+        return sp_fail(-EBADMSG,
+                       "%s is not the file it should be (magic %016llx, expected %016llx): it is foreign, unfinished or "
+                       "damaged; delete it if nothing else uses it",
+                       path, (unsigned long long)found, (unsigned long long)magic);
     if (version != SP_LAYOUT_VERSION)
-        return sp_fail(-EPROTO, "%s has layout version %u, this build (%s) understands version %u: use the build that made it, or "
-                       "delete the bus and make it anew", path, version, spate_version(), SP_LAYOUT_VERSION);
+        return sp_fail(-EPROTO,
+                       "%s has layout version %u, this build (%s) understands version %u: use the build that made it, or "
+                       "delete the bus and make it anew",
+                       path, version, spate_version(), SP_LAYOUT_VERSION);
     if (crc != sp_layout_crc())
-        return sp_fail(-EPROTO, "%s says layout version %u like this build, but its layout checksum is %08x, not %08x: it was made by a "
-                       "modified build; use that one, or delete the bus", path, version, crc, sp_layout_crc());
+        return sp_fail(-EPROTO,
+                       "%s says layout version %u like this build, but its layout checksum is %08x, not %08x: it was made by a "
+                       "modified build; use that one, or delete the bus",
+                       path, version, crc, sp_layout_crc());
     if (file_size != mapped_size)
         return sp_fail(-EBADMSG, "%s is truncated or was extended: %llu bytes, its header says %llu; delete it", path,
                        (unsigned long long)mapped_size, (unsigned long long)file_size);
@@ -97,10 +103,12 @@ int sp_bus_header_check(const struct sp_bus_header *header, uint64_t mapped_size
 {
     uint32_t participants = header->participants_max, wakes = header->wakes_max, counters = header->counters_count;
     uint32_t page_size = header->file.page_size;
-    if (!is_page_size(page_size) || participants < 1 || participants > SP_PARTICIPANTS_MAX || wakes != participants * SP_WAKES_PER_PARTICIPANT ||
-        counters > SP_COUNTER_DESCRIPTORS_MAX || sp_bus_regions(participants, wakes, page_size).file_size != mapped_size)
-        return sp_fail(-EBADMSG, "%s: header is damaged (%u participants, %u wake slots, %u counters in %llu bytes); delete the bus",
-                       path, participants, wakes, counters, (unsigned long long)mapped_size);
+    if (!is_page_size(page_size) || participants < 1 || participants > SP_PARTICIPANTS_MAX ||
+        wakes != participants * SP_WAKES_PER_PARTICIPANT || counters > SP_COUNTER_DESCRIPTORS_MAX ||
+        sp_bus_regions(participants, wakes, page_size).file_size != mapped_size)
+        return sp_fail(-EBADMSG,
+                       "%s: header is damaged (%u participants, %u wake slots, %u counters in %llu bytes); delete the bus", path,
+                       participants, wakes, counters, (unsigned long long)mapped_size);
     return 0;
 }
 
@@ -110,10 +118,11 @@ int sp_topic_file_check(const struct sp_topic_file *topic, const char *path)
     uint64_t capacity = topic->ring_capacity;
     if (partitions < 1 || partitions > SPATE_PARTITIONS_MAX || mode > SPATE_MODE_EXCLUSIVE ||
         topic->timestamp > SPATE_TIMESTAMP_NONE || !sp_is_power_of_two(alignment) || alignment < 8 || alignment > 128 ||
-        !sp_is_power_of_two(capacity) || capacity < SPATE_RING_MIN || capacity > SPATE_RING_MAX ||
-        topic->producers_max < 1 || topic->producers_max > 1024 || topic->consumers_max < 1 || topic->consumers_max > 4096 ||
+        !sp_is_power_of_two(capacity) || capacity < SPATE_RING_MIN || capacity > SPATE_RING_MAX || topic->producers_max < 1 ||
+        topic->producers_max > 1024 || topic->consumers_max < 1 || topic->consumers_max > 4096 ||
         memchr(topic->name, 0, sizeof topic->name) == NULL)
-        return sp_fail(-EBADMSG, "%s: topic configuration is damaged (%u partitions, mode %u, alignment %u, ring %llu); delete the topic",
+        return sp_fail(-EBADMSG,
+                       "%s: topic configuration is damaged (%u partitions, mode %u, alignment %u, ring %llu); delete the topic",
                        path, partitions, mode, alignment, (unsigned long long)capacity);
     return 0;
 }
@@ -155,7 +164,8 @@ int sp_ring_header_check(const struct sp_ring_header *header, uint64_t file_size
     uint32_t producers = header->producers_max, shift = header->unit_shift, page_size = header->file.page_size;
     int ok = sp_is_power_of_two(capacity) && capacity >= SPATE_RING_MIN && capacity <= SPATE_RING_MAX && producers >= 1 &&
              producers <= 1024 && shift >= 3 && shift <= 7 && header->mode <= SPATE_MODE_EXCLUSIVE &&
-             header->timestamp <= SPATE_TIMESTAMP_NONE && is_page_size(page_size) && header->record_size_max == sp_ring_record_size_max(capacity) &&
+             header->timestamp <= SPATE_TIMESTAMP_NONE && is_page_size(page_size) &&
+             header->record_size_max == sp_ring_record_size_max(capacity) &&
              header->small_size_max == sp_ring_small_size_max(capacity, producers) &&
              header->chunk_size == sp_ring_chunk_size(capacity);
     if (ok) {
@@ -163,7 +173,8 @@ int sp_ring_header_check(const struct sp_ring_header *header, uint64_t file_size
         ok = regions.data == data && regions.file_size == file_size;
     }
     if (!ok)
-        return sp_fail(-EBADMSG, "%s: ring header is damaged (capacity %llu, %u producers, data at %llu, file %llu bytes); delete the topic",
+        return sp_fail(-EBADMSG,
+                       "%s: ring header is damaged (capacity %llu, %u producers, data at %llu, file %llu bytes); delete the topic",
                        path, (unsigned long long)capacity, producers, (unsigned long long)data, (unsigned long long)file_size);
     return 0;
 }
@@ -176,8 +187,7 @@ uint64_t sp_cursors_file_size(uint32_t consumers_max, uint32_t page_size)
 int sp_cursors_header_check(const struct sp_cursors_header *header, uint64_t file_size, const char *path)
 {
     uint32_t consumers = header->consumers_max, page_size = header->file.page_size;
-    if (consumers < 1 || consumers > 4096 || !is_page_size(page_size) ||
-        sp_cursors_file_size(consumers, page_size) != file_size)
+    if (consumers < 1 || consumers > 4096 || !is_page_size(page_size) || sp_cursors_file_size(consumers, page_size) != file_size)
         return sp_fail(-EBADMSG, "%s: cursors header is damaged (%u consumers in %llu bytes); delete the topic", path, consumers,
                        (unsigned long long)file_size);
     return 0;

@@ -8,14 +8,16 @@
  *  12    2 key_size     producer     plain           bytes; ABORTED: number of offsets that it covers, 1..65535
  *  14    2 flags        producer     plain           type in the low 4 bits, SP_RECORD_* above
  *  16    8 timestamp    producer     plain           only with SP_RECORD_TIMESTAMP: ns since 1970
- *   .    8 headers      producer     plain           only with SP_RECORD_HEADERS: u32 size of the block, u32 count of headers, then
- *                                                    the block padded to 8; per header u32 name size, u32 value size (0xffffffff: null),
+ *   .    8 headers      producer     plain           only with SP_RECORD_HEADERS: u32 size of the block, u32 count of
+ *                                                    headers, then
+ *                                                    the block padded to 8; per header u32 name size, u32 value size
+ *                                                    (0xffffffff: null),
  *                                                    name, value, unaligned
  *   .      key          producer     plain           key_size bytes padded to 8
  *   .      value        producer     plain           value_size bytes; begins 8-byte aligned
  *
- * A reader loads the second word once, as one 8-byte load, and believes it only after range checks: a reader that producers have lapped,
- * or one beside a hostile producer, sees any bytes here. */
+ * A reader loads the second word once, as one 8-byte load, and believes it only after range checks: a reader that producers
+ * have lapped, or one beside a hostile producer, sees any bytes here. */
 #ifndef SP_LAYOUT_RECORD_LAYOUT_H
 #define SP_LAYOUT_RECORD_LAYOUT_H
 
@@ -41,8 +43,8 @@ struct sp_record_header {
     _Atomic uint64_t word; /* value_size | key_size << 32 | flags << 48 */
 };
 
-#define SP_RECORD_FIELDS(AT)                                                                                          \
-    AT(struct sp_record_header, stamp, 0, 8)                                                                          \
+#define SP_RECORD_FIELDS(AT)                 \
+    AT(struct sp_record_header, stamp, 0, 8) \
     AT(struct sp_record_header, word, 8, 8)
 SP_RECORD_FIELDS(SP_AT)
 static_assert(sizeof(struct sp_record_header) == SP_RECORD_HEADER_SIZE, "record header ABI");

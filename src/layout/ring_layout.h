@@ -17,11 +17,13 @@
  * 104    8 record_size_max    creator      plain              bytes a record (or a batch) may take in the ring
  * 112    8 small_size_max     creator      plain              bytes up to which a concurrent claim may use fetch-add
  * 120    8 chunk_size         creator      plain              bytes between two looks at gates, and between two marks
- * 128    8 tail               producers    fetch-add, CAS     packed position and offset (ring/tail.h); only grow. Concurrent: claimed.
+ * 128    8 tail               producers    fetch-add, CAS     packed position and offset (ring/tail.h); only grow.
+ *                                                             Concurrent: claimed.
  *                                          (exclusive: store) Exclusive: committed
  * 136    8 records_base       producers    CAS                only grow; within 2^29 records of the tail
  * 144    8 units_base         producers    CAS                only grow; within 2^33 units of the tail
- * 256    8 reserved           producers    CAS                only grow: bytes below reserved - capacity may be overwritten at any time
+ * 256    8 reserved           producers    CAS                only grow: bytes below reserved - capacity may be overwritten
+ *                                                             at any time
  * 384    4 state              deleter      release/acquire    LIVE -> DELETED
  * 388    4 producers_used     ring lock    release/acquire    only grow: slots at and beyond it were never used
  * 392    8 repairer           ring lock    relaxed            owner word of who holds the ring lock to repair; for `stat`
@@ -31,9 +33,11 @@
  * Producer slot (one writer: its owner, while it lives; then whoever repairs, under the ring lock):
  * off size field     access            may
  *   0    8 owner     release/acquire   0 free; else owner word of a participant. Changed under the ring lock only
- *   8    8 claim     release/acquire   position | phase; IDLE 0, INTENT 1, CLAIMED 2. Its position never exceeds a byte it may still write
+ *   8    8 claim     release/acquire   position | phase; IDLE 0, INTENT 1, CLAIMED 2. Its position never exceeds a byte it
+ *                                      may still write
  *  16    8 extent    release/acquire   bytes in alignment units << 32 | number of records
- *  24    8 seen_offset    release/acquire  INTENT: the offset at `claim`'s position, which is a boundary that the owner saw as the tail
+ *  24    8 seen_offset    release/acquire  INTENT: the offset at `claim`'s position, which is a boundary that the owner saw
+ *                                          as the tail
  *  32   32 name           plain            NUL-terminated
  *  64    8 claimed_offset release/acquire  CLAIMED: first offset of the claim. A word of its own, for in between both are needed
  *  72   56 counters       relaxed          enum sp_producer_counter; they stay when the slot changes hands */
@@ -52,13 +56,12 @@
 enum { SP_PHASE_IDLE = 0, SP_PHASE_INTENT = 1, SP_PHASE_CLAIMED = 2, SP_PHASE_MASK = 7 };
 
 enum sp_ring_counter {
-    SP_RING_ABORTED,          /* offsets that died with their producers */
+    SP_RING_ABORTED, /* offsets that died with their producers */
     SP_RING_REPAIRS,
     SP_RING_REPAIR_NS,
     SP_RING_REPAIR_NS_MAX,
     SP_RING_PRODUCERS_DEAD,
     SP_RING_CONSUMERS_DEAD,
-    SP_RING_EVICTIONS,
     SP_RING_DAMAGED,
     SP_RING_COUNTERS = 16
 };
@@ -70,6 +73,7 @@ enum sp_producer_counter {
     SP_PRODUCER_STALLS,
     SP_PRODUCER_WAKES,
     SP_PRODUCER_CLOCK_BACKWARDS,
+    SP_PRODUCER_EVICTIONS,
     SP_PRODUCER_COUNTERS = 7
 };
 
@@ -116,35 +120,35 @@ struct sp_producer_slot {
     _Atomic uint64_t counters[SP_PRODUCER_COUNTERS];
 };
 
-#define SP_RING_FIELDS(AT)                                                                                            \
-    AT(struct sp_ring_header, file, 0, 64)                                                                            \
-    AT(struct sp_ring_header, capacity, 64, 8)                                                                        \
-    AT(struct sp_ring_header, data_offset, 72, 8)                                                                     \
-    AT(struct sp_ring_header, salt, 80, 8)                                                                            \
-    AT(struct sp_ring_header, unit_shift, 88, 4)                                                                      \
-    AT(struct sp_ring_header, mode, 92, 4)                                                                            \
-    AT(struct sp_ring_header, timestamp, 96, 4)                                                                       \
-    AT(struct sp_ring_header, producers_max, 100, 4)                                                                  \
-    AT(struct sp_ring_header, record_size_max, 104, 8)                                                                \
-    AT(struct sp_ring_header, small_size_max, 112, 8)                                                                 \
-    AT(struct sp_ring_header, chunk_size, 120, 8)                                                                     \
-    AT(struct sp_ring_header, tail, 128, 8)                                                                           \
-    AT(struct sp_ring_header, records_base, 136, 8)                                                                   \
-    AT(struct sp_ring_header, units_base, 144, 8)                                                                     \
-    AT(struct sp_ring_header, reserved, 256, 8)                                                                       \
-    AT(struct sp_ring_header, state, 384, 4)                                                                          \
-    AT(struct sp_ring_header, producers_used, 388, 4)                                                                 \
-    AT(struct sp_ring_header, repairer, 392, 8)                                                                       \
-    AT(struct sp_ring_header, counters, 512, 128)                                                                     \
-    AT(struct sp_ring_header, marks, 1024, 1024)                                                                      \
-    AT(struct sp_mark, position, 0, 8)                                                                                \
-    AT(struct sp_mark, offset, 8, 8)                                                                                  \
-    AT(struct sp_producer_slot, owner, 0, 8)                                                                          \
-    AT(struct sp_producer_slot, claim, 8, 8)                                                                          \
-    AT(struct sp_producer_slot, extent, 16, 8)                                                                        \
-    AT(struct sp_producer_slot, seen_offset, 24, 8)                                                                   \
-    AT(struct sp_producer_slot, name, 32, 32)                                                                         \
-    AT(struct sp_producer_slot, claimed_offset, 64, 8)                                                                \
+#define SP_RING_FIELDS(AT)                             \
+    AT(struct sp_ring_header, file, 0, 64)             \
+    AT(struct sp_ring_header, capacity, 64, 8)         \
+    AT(struct sp_ring_header, data_offset, 72, 8)      \
+    AT(struct sp_ring_header, salt, 80, 8)             \
+    AT(struct sp_ring_header, unit_shift, 88, 4)       \
+    AT(struct sp_ring_header, mode, 92, 4)             \
+    AT(struct sp_ring_header, timestamp, 96, 4)        \
+    AT(struct sp_ring_header, producers_max, 100, 4)   \
+    AT(struct sp_ring_header, record_size_max, 104, 8) \
+    AT(struct sp_ring_header, small_size_max, 112, 8)  \
+    AT(struct sp_ring_header, chunk_size, 120, 8)      \
+    AT(struct sp_ring_header, tail, 128, 8)            \
+    AT(struct sp_ring_header, records_base, 136, 8)    \
+    AT(struct sp_ring_header, units_base, 144, 8)      \
+    AT(struct sp_ring_header, reserved, 256, 8)        \
+    AT(struct sp_ring_header, state, 384, 4)           \
+    AT(struct sp_ring_header, producers_used, 388, 4)  \
+    AT(struct sp_ring_header, repairer, 392, 8)        \
+    AT(struct sp_ring_header, counters, 512, 128)      \
+    AT(struct sp_ring_header, marks, 1024, 1024)       \
+    AT(struct sp_mark, position, 0, 8)                 \
+    AT(struct sp_mark, offset, 8, 8)                   \
+    AT(struct sp_producer_slot, owner, 0, 8)           \
+    AT(struct sp_producer_slot, claim, 8, 8)           \
+    AT(struct sp_producer_slot, extent, 16, 8)         \
+    AT(struct sp_producer_slot, seen_offset, 24, 8)    \
+    AT(struct sp_producer_slot, name, 32, 32)          \
+    AT(struct sp_producer_slot, claimed_offset, 64, 8) \
     AT(struct sp_producer_slot, counters, 72, 56)
 SP_RING_FIELDS(SP_AT)
 static_assert(sizeof(struct sp_ring_header) == SP_RING_HEADER_SIZE, "ring header ABI");

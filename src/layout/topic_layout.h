@@ -1,4 +1,5 @@
-/* topic_layout.h: the file `<bus>/<topic>/topic`: configuration and identity. Written once by the creator, then only `state` changes.
+/* topic_layout.h: the file `<bus>/<topic>/topic`: configuration and identity. Written once by the creator, then only `state`
+ * changes.
  *
  * off size field              access            may
  *   0   64 file               layout.h
@@ -49,22 +50,22 @@ struct sp_topic_file {
     uint8_t unused1[3712];
 };
 
-#define SP_TOPIC_FIELDS(AT)                                                                                           \
-    AT(struct sp_topic_file, file, 0, 64)                                                                             \
-    AT(struct sp_topic_file, state, 64, 4)                                                                            \
-    AT(struct sp_topic_file, partitions, 68, 4)                                                                       \
-    AT(struct sp_topic_file, ring_capacity, 72, 8)                                                                    \
-    AT(struct sp_topic_file, mode, 80, 4)                                                                             \
-    AT(struct sp_topic_file, alignment, 84, 4)                                                                        \
-    AT(struct sp_topic_file, timestamp, 88, 4)                                                                        \
-    AT(struct sp_topic_file, producers_max, 92, 4)                                                                    \
-    AT(struct sp_topic_file, consumers_max, 96, 4)                                                                    \
-    AT(struct sp_topic_file, numa_node, 100, 4)                                                                       \
-    AT(struct sp_topic_file, huge_pages, 104, 4)                                                                      \
-    AT(struct sp_topic_file, uid, 108, 4)                                                                             \
-    AT(struct sp_topic_file, gid, 112, 4)                                                                             \
-    AT(struct sp_topic_file, ring_file_mode, 116, 4)                                                                  \
-    AT(struct sp_topic_file, cursors_file_mode, 120, 4)                                                               \
+#define SP_TOPIC_FIELDS(AT)                             \
+    AT(struct sp_topic_file, file, 0, 64)               \
+    AT(struct sp_topic_file, state, 64, 4)              \
+    AT(struct sp_topic_file, partitions, 68, 4)         \
+    AT(struct sp_topic_file, ring_capacity, 72, 8)      \
+    AT(struct sp_topic_file, mode, 80, 4)               \
+    AT(struct sp_topic_file, alignment, 84, 4)          \
+    AT(struct sp_topic_file, timestamp, 88, 4)          \
+    AT(struct sp_topic_file, producers_max, 92, 4)      \
+    AT(struct sp_topic_file, consumers_max, 96, 4)      \
+    AT(struct sp_topic_file, numa_node, 100, 4)         \
+    AT(struct sp_topic_file, huge_pages, 104, 4)        \
+    AT(struct sp_topic_file, uid, 108, 4)               \
+    AT(struct sp_topic_file, gid, 112, 4)               \
+    AT(struct sp_topic_file, ring_file_mode, 116, 4)    \
+    AT(struct sp_topic_file, cursors_file_mode, 120, 4) \
     AT(struct sp_topic_file, name, 128, 256)
 SP_TOPIC_FIELDS(SP_AT)
 static_assert(sizeof(struct sp_topic_file) == 4096, "topic file ABI");

@@ -1,10 +1,11 @@
 /* mark.c: record boundaries that readers may start from, one per chunk of the ring.
  *
- * Records can be walked forward only. So a producer that enters a new chunk writes down where its first record there begins: marks[chunk
- * number % marks_count] = (position, offset). A mark is only a hint: whoever uses it checks that the stamp at the position belongs to the offset.
- * That is not enough to tell a mark of which half was renewed: a lap later the same chunk may begin at the same index, where the old stamp still lies.
- * So the second word is the offset mixed with the position, and an old half beside a new one gives an offset that no stamp has. Racing writers, dead
- * ones and bit flips thus make marks that are not used. Mark 0 of a fresh ring is (0, 0), which needs no stamp.
+ * Records can be walked forward only. So a producer that enters a new chunk writes down where its first record there begins:
+ * marks[chunk number % marks_count] = (position, offset). A mark is only a hint: whoever uses it checks that the stamp at the
+ * position belongs to the offset. That is not enough to tell a mark of which half was renewed: a lap later the same chunk may
+ * begin at the same index, where the old stamp still lies. So the second word is the offset mixed with the position, and an
+ * old half beside a new one gives an offset that no stamp has. Racing writers, dead ones and bit flips thus make marks that
+ * are not used. Mark 0 of a fresh ring is (0, 0), which needs no stamp.
  *
  * Called by producers (write) and by whoever opens, seeks, dumps or verifies (find). Any thread. */
 #include "ring/ring.h"

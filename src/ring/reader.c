@@ -155,7 +155,7 @@ int sp_reader_place(struct sp_reader *reader, struct sp_place place)
 {
     struct sp_cursor *cursor = reader->cursor;
 
-    atomic_store_explicit(&cursor->read_offset, place.offset, memory_order_relaxed); /* relaxed: for people */
+    atomic_store_explicit(&cursor->read_offset, place.offset, memory_order_relaxed);     /* relaxed: for people */
     atomic_store_explicit(&cursor->read_position, place.position, memory_order_release); /* E2 release */
     atomic_store_explicit(&cursor->state, SP_CURSOR_ACTIVE, memory_order_release);       /* E12 evict */
     atomic_thread_fence(memory_order_seq_cst);                                           /* E6 gate */

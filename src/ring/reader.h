@@ -10,12 +10,12 @@ struct sp_reader {
     const struct sp_ring *ring;
     const uint8_t *data;
     uint64_t mask, salt;
-    struct sp_place next;      /* what the next poll looks at */
-    struct sp_place first;     /* where the last poll began: must not be overwritten while its views are used */
+    struct sp_place next;  /* what the next poll looks at */
+    struct sp_place first; /* where the last poll began: must not be overwritten while its views are used */
     struct sp_cursor *cursor;
     bool gate;
-    uint64_t discard_below;    /* records with a lower offset are stepped over (seek to an offset between two marks) */
-    int64_t discard_before;    /* and those with an older timestamp, until the first that is not; INT64_MIN: off */
+    uint64_t discard_below; /* records with a lower offset are stepped over (seek to an offset between two marks) */
+    int64_t discard_before; /* and those with an older timestamp, until the first that is not; INT64_MIN: off */
     int32_t partition;
     struct sp_place verdict_from; /* a run of dead claims that was stepped over by verdict begins here */
     uint64_t verdict_to;          /* and ends here */
@@ -24,7 +24,8 @@ struct sp_reader {
 void sp_reader_init(struct sp_reader *reader, const struct sp_ring *ring, struct sp_cursor *cursor, bool gate, int32_t partition);
 
 /* sp_reader_poll: views of the next committed records.
- * Returns their number, 0 (none committed: see sp_ring_judge), -EOVERFLOW (lapped or evicted), -EBADMSG (a record that makes no sense)
+ * Returns their number, 0 (none committed: see sp_ring_judge), -EOVERFLOW (lapped or evicted), -EBADMSG (a record that makes
+ * no sense)
  * Order    takes E1; E5 and E12 before it returns */
 int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint32_t max);
 
@@ -40,8 +41,8 @@ void sp_reader_release(struct sp_reader *reader);
 int sp_reader_place(struct sp_reader *reader, struct sp_place place);
 
 /* sp_reader_skip_dead: step over a claim that was judged dead.
- * sp_reader_catch_up: when nothing is found at `next` and it lies behind such a step: a repairer that saw more deaths may have covered both sides of it
- * with one aborted record. Steps to its end. Returns whether it moved. */
+ * sp_reader_catch_up: when nothing is found at `next` and it lies behind such a step: a repairer that saw more deaths may
+ * have covered both sides of it with one aborted record. Steps to its end. Returns whether it moved. */
 void sp_reader_skip_dead(struct sp_reader *reader, uint64_t size, uint64_t count);
 bool sp_reader_catch_up(struct sp_reader *reader);
 

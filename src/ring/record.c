@@ -19,8 +19,10 @@ static int64_t headers_plan(const struct spate_record *record, uint64_t payload_
         const struct spate_header *header = &record->headers[i];
         if ((!header->name && header->name_size) || header->name_size > 65535 || (!header->value && header->value_size) ||
             header->value_size == NULL_VALUE_SIZE)
-            return sp_fail(-EINVAL, "record header %u: name of %u bytes, value of %u: names are at most 65535 bytes, and a null pointer has size 0",
-                           i, header->name_size, header->value_size);
+            return sp_fail(
+                -EINVAL,
+                "record header %u: name of %u bytes, value of %u: names are at most 65535 bytes, and a null pointer has size 0", i,
+                header->name_size, header->value_size);
         size += HEADER_SIZES + (uint64_t)header->name_size + header->value_size;
         if (size > payload_max)
             break;
@@ -37,8 +39,8 @@ int sp_record_plan(const struct spate_record *record, bool has_timestamp, bool n
     if (null_value && record->value_size)
         return sp_fail(-EINVAL, "record: a null value with a size of %u bytes; give the value or size 0", record->value_size);
     if (record->key_size > SPATE_KEY_SIZE_MAX || (!record->key && record->key_size) || (record->headers_count && !record->headers))
-        return sp_fail(-EINVAL, "record: key of %u bytes (at most %u, and a null pointer has size 0), %u headers at %p", record->key_size,
-                       SPATE_KEY_SIZE_MAX, record->headers_count, (const void *)record->headers);
+        return sp_fail(-EINVAL, "record: key of %u bytes (at most %u, and a null pointer has size 0), %u headers at %p",
+                       record->key_size, SPATE_KEY_SIZE_MAX, record->headers_count, (const void *)record->headers);
     if (record->headers_count) {
         headers_size = headers_plan(record, payload_max);
         if (headers_size < 0)
@@ -46,9 +48,11 @@ int sp_record_plan(const struct spate_record *record, bool has_timestamp, bool n
     }
     uint64_t payload = (uint64_t)headers_size + record->key_size + record->value_size;
     if (payload > payload_max)
-        return sp_fail(-EMSGSIZE, "record of %llu bytes (value %u, key %u, headers): this partition takes at most %llu; split it, or create the "
-                       "topic with a larger ring", (unsigned long long)payload, record->value_size, record->key_size,
-                       (unsigned long long)payload_max);
+        return sp_fail(
+            -EMSGSIZE,
+            "record of %llu bytes (value %u, key %u, headers): this partition takes at most %llu; split it, or create the "
+            "topic with a larger ring",
+            (unsigned long long)payload, record->value_size, record->key_size, (unsigned long long)payload_max);
     ret->flags = SP_RECORD_DATA | (null_value ? (uint32_t)SP_RECORD_NULL_VALUE : 0);
     if (has_timestamp) {
         ret->flags |= SP_RECORD_TIMESTAMP;
@@ -114,13 +118,15 @@ int sp_record_headers_decode(const void *block, uint32_t block_size, uint32_t co
     for (uint32_t i = 0;; i++) {
         uint32_t lengths[2];
         if (left < HEADER_SIZES)
-            return sp_fail(-EBADMSG, "record header %u of %u lies outside its block of %u bytes: the record is damaged", i, count, block_size);
+            return sp_fail(-EBADMSG, "record header %u of %u lies outside its block of %u bytes: the record is damaged", i, count,
+                           block_size);
         memcpy(lengths, at, sizeof lengths);
         at += HEADER_SIZES;
         left -= HEADER_SIZES;
         uint32_t value_size = lengths[1] == NULL_VALUE_SIZE ? 0 : lengths[1];
         if ((uint64_t)lengths[0] + value_size > left)
-            return sp_fail(-EBADMSG, "record header %u of %u lies outside its block of %u bytes: the record is damaged", i, count, block_size);
+            return sp_fail(-EBADMSG, "record header %u of %u lies outside its block of %u bytes: the record is damaged", i, count,
+                           block_size);
         if (i == index) {
             *ret = (struct spate_header){.name = (const char *)at,
                                          .name_size = lengths[0],

@@ -1,7 +1,8 @@
 /* record.h: one record to and from bytes. Pure functions on memory handed in; called by writer, reader, dump, fuzz tests.
  *
- * Encoding trusts its caller (sizes were checked against the topic's limit). Decoding trusts nothing: the bytes may come from a hostile
- * producer, from a lapped read or from a damaged file. It reads each header word once and leaves the bounds given to it never. */
+ * Encoding trusts its caller (sizes were checked against the topic's limit). Decoding trusts nothing: the bytes may come from
+ * a hostile producer, from a lapped read or from a damaged file. It reads each header word once and leaves the bounds given
+ * to it never. */
 #ifndef SP_RING_RECORD_H
 #define SP_RING_RECORD_H
 
@@ -40,7 +41,8 @@ int sp_record_headers_decode(const void *block, uint32_t block_size, uint32_t co
  *   size_max  largest record the ring may hold
  *   ret       everything but partition and offset is set; pointers go into the record
  * Returns the record's size in the ring, 0 when no honest producer wrote it */
-static inline uint64_t sp_record_decode(const uint8_t *at, uint64_t word, uint64_t size_max, uint32_t unit, struct spate_record *ret)
+static inline uint64_t sp_record_decode(const uint8_t *at, uint64_t word, uint64_t size_max, uint32_t unit,
+                                        struct spate_record *ret)
 {
     uint32_t flags = sp_word_flags(word);
     uint32_t key_size = sp_word_key_size(word);
@@ -86,7 +88,8 @@ static inline bool sp_aborted_decode(uint64_t word, uint64_t capacity, uint32_t 
 {
     uint64_t size = (uint64_t)sp_word_value_size(word) << unit_shift;
     uint32_t count = sp_word_key_size(word);
-    if ((sp_word_flags(word) & SP_RECORD_TYPE_MASK) != SP_RECORD_ABORTED || size < SP_RECORD_HEADER_SIZE || size > capacity || count == 0)
+    if ((sp_word_flags(word) & SP_RECORD_TYPE_MASK) != SP_RECORD_ABORTED || size < SP_RECORD_HEADER_SIZE || size > capacity ||
+        count == 0)
         return false;
     *ret_size = size;
     *ret_count = count;

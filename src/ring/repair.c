@@ -1,14 +1,18 @@
 /* repair.c: what a place without a committed record means, and the clearing up after dead producers and consumers.
  *
- * The verdict is for readers (who cannot write) and repairers alike, and exact: it never guesses from time. Why it is right, for a place p that
- * the tail has passed and that is not committed:
- *   - p was claimed, by some slot. That claim was made before the tail was read, so its INTENT, or a later state of the slot, is visible (E3, E4).
+ * The verdict is for readers (who cannot write) and repairers alike, and exact: it never guesses from time. Why it is right,
+ * for a place p that the tail has passed and that is not committed:
+ *   - p was claimed, by some slot. That claim was made before the tail was read, so its INTENT, or a later state of the slot,
+ *   is visible (E3, E4).
  *     A later state than its CLAIMED means that p is committed, which the second look at the stamp finds.
- *   - So the owner is among the slots that are CLAIMED over p, or INTENT with a position at or below p. If one CLAIMED over p is dead, it is the owner.
+ *   - So the owner is among the slots that are CLAIMED over p, or INTENT with a position at or below p. If one CLAIMED over p
+ *   is dead, it is the owner.
  *     If any INTENT is alive, it may be: wait. If all are dead, one of them is.
- *   - One dead INTENT: it is the owner, its extent is in the slot. Several: the gap reaches to the next boundary that is known: a committed record,
+ *   - One dead INTENT: it is the owner, its extent is in the slot. Several: the gap reaches to the next boundary that is
+ *   known: a committed record,
  *     the place in another slot (INTENT: the tail it had seen, which is a boundary; CLAIMED: its claim), or the tail.
- *   - A dead owner's words no longer change, so they are read after its death was established, and only a repairer replaces them, by an aborted record
+ *   - A dead owner's words no longer change, so they are read after its death was established, and only a repairer replaces
+ *   them, by an aborted record
  *     that covers the same bytes and offsets.
  *
  * Called from slow paths of readers, writers that are short of space, attachers and gc. `alive` makes system calls. */
@@ -29,13 +33,15 @@ static struct slot_view view_slot(const struct sp_ring *ring, const struct sp_pr
 {
     uint64_t extent = atomic_load_explicit(&slot->extent, memory_order_acquire); /* E4 slot */
     return (struct slot_view){
-        .place = {claim & ~(uint64_t)SP_PHASE_MASK, atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire)}, /* E4 slot */
+        .place = {claim & ~(uint64_t)SP_PHASE_MASK,
+                  atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire)}, /* E4 slot */
         .size = (extent >> 32) << ring->unit_shift,
         .count = extent & 0xffffffffu,
     };
 }
 
-static enum relation relate(const struct sp_ring *ring, uint32_t index, uint64_t position, struct sp_liveness liveness, struct slot_view *ret)
+static enum relation relate(const struct sp_ring *ring, uint32_t index, uint64_t position, struct sp_liveness liveness,
+                            struct slot_view *ret)
 {
     const struct sp_producer_slot *slot = &ring->producers[index];
 
@@ -71,8 +77,8 @@ static struct sp_place next_boundary(const struct sp_ring *ring, struct sp_place
         const struct sp_producer_slot *slot = &ring->producers[i];
         uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
         struct slot_view view = view_slot(ring, slot, claim);
-        if ((claim & SP_PHASE_MASK) != SP_PHASE_IDLE && view.place.position > place.position && view.place.position < end.position &&
-            view.place.offset >= place.offset && view.place.offset <= tail.offset &&
+        if ((claim & SP_PHASE_MASK) != SP_PHASE_IDLE && view.place.position > place.position &&
+            view.place.position < end.position && view.place.offset >= place.offset && view.place.offset <= tail.offset &&
             atomic_load_explicit(&slot->claim, memory_order_acquire) == claim) /* E4 slot: position and offset belong together */
             end = view.place;
     }
@@ -123,8 +129,7 @@ void sp_ring_judge(const struct sp_ring *ring, struct sp_place place, struct sp_
         for (uint32_t i = 0; i < ring->producers_max; i++) {
             struct slot_view view;
             switch (relate(ring, i, place.position, liveness, &view)) {
-            case UNRELATED:
-                continue;
+            case UNRELATED: continue;
             case LIVE_CLAIMED:
                 ret->slot = i;
                 ret->owner_size = view.place.position + view.size - place.position;
@@ -154,7 +159,8 @@ void sp_ring_judge(const struct sp_ring *ring, struct sp_place place, struct sp_
         return;
     }
     if (is_claimed)
-        found(ret, SP_VERDICT_DEAD, place, (struct sp_place){claimed.place.position + claimed.size, claimed.place.offset + claimed.count});
+        found(ret, SP_VERDICT_DEAD, place,
+              (struct sp_place){claimed.place.position + claimed.size, claimed.place.offset + claimed.count});
     else if (live_intents)
         ret->verdict = SP_VERDICT_WAIT;
     else if (dead_intents == 1)
@@ -205,7 +211,8 @@ static struct sp_place oldest_boundary(const struct sp_ring *ring, uint64_t lowe
 }
 
 /* Abort what is not committed between two boundaries; false when something there has to wait for a live claimant. */
-static bool repair_range(struct sp_ring *ring, struct sp_place place, struct sp_place end, struct sp_liveness liveness, uint64_t *aborted)
+static bool repair_range(struct sp_ring *ring, struct sp_place place, struct sp_place end, struct sp_liveness liveness,
+                         uint64_t *aborted)
 {
     while ((int64_t)(end.position - place.position) > 0) {
         struct sp_judgement judgement;
@@ -225,8 +232,7 @@ static bool repair_range(struct sp_ring *ring, struct sp_place place, struct sp_
         }
         sp_ring_judge(ring, place, liveness, &judgement);
         switch (judgement.verdict) {
-        case SP_VERDICT_END:
-            return true;
+        case SP_VERDICT_END: return true;
         case SP_VERDICT_READY:
             if (!sp_ring_step(ring, place, &size, &count))
                 return true; /* a committed record that makes no sense: readers report it, nothing of ours is behind it */

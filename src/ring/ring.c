@@ -73,7 +73,8 @@ uint64_t sp_ring_oldest_position(const struct sp_ring *ring)
 bool sp_ring_is_committed(const struct sp_ring *ring, struct sp_place place)
 {
     /* E1 commit */
-    return atomic_load_explicit(&sp_ring_record(ring, place.position)->stamp, memory_order_acquire) == sp_stamp(place.offset, ring->salt);
+    return atomic_load_explicit(&sp_ring_record(ring, place.position)->stamp, memory_order_acquire) ==
+           sp_stamp(place.offset, ring->salt);
 }
 
 bool sp_ring_step(const struct sp_ring *ring, struct sp_place place, uint64_t *ret_size, uint32_t *ret_count)
@@ -109,14 +110,14 @@ struct sp_place sp_ring_published(const struct sp_ring *ring)
         if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE || (claim & ~(uint64_t)SP_PHASE_MASK) >= place.position)
             continue;
         uint64_t offset = atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire); /* E4 slot */
-        if (atomic_load_explicit(&slot->claim, memory_order_acquire) == claim)       /* E4 slot: position and offset belong together */
+        if (atomic_load_explicit(&slot->claim, memory_order_acquire) == claim) /* E4 slot: position and offset belong together */
             place = (struct sp_place){claim & ~(uint64_t)SP_PHASE_MASK, offset};
     }
     return place;
 }
 
-/* More records than this between an unfinished claim and the tail, and the packed tail could no longer be told apart (tail.h). Only rings of many
- * GiB with tiny records can get there. */
+/* More records than this between an unfinished claim and the tail, and the packed tail could no longer be told apart
+ * (tail.h). Only rings of many GiB with tiny records can get there. */
 #define RECORDS_IN_FLIGHT_MAX ((uint64_t)1 << 28)
 
 uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, struct sp_blocker *ret_blocker)
@@ -142,8 +143,8 @@ uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, stru
             cursor->policy != SPATE_POLICY_GATE)
             continue;
         uint64_t position = atomic_load_explicit(&cursor->read_position, memory_order_acquire); /* E2 release */
-        /* An honest gate is never a ring behind the tail: such a cursor is damaged, and does not gate. Not so the slots above: their
-         * owners may write there, so a damaged one has to be repaired first. */
+        /* An honest gate is never a ring behind the tail: such a cursor is damaged, and does not gate. Not so the slots
+         * above: their owners may write there, so a damaged one has to be repaired first. */
         if (position < blocker.position && tail.position - position <= ring->capacity)
             blocker = (struct sp_blocker){SP_BLOCKER_CONSUMER, i, position};
     }

@@ -1,76 +1,96 @@
 /* ring.h: one partition's ring: how records are claimed, committed, read, and repaired when their producer died.
  *
- * Works on memory handed in: no system calls, no allocation. Callers map the files (shm/), decide who is alive (a callback), and hold the
- * *ring lock*, a kernel file lock, where a function says so. Files: tail.h the packed tail | record.h one record | mark.c where walks begin |
- * writer.c claim and commit | reader.c poll and seek | repair.c verdicts on the dead.
+ * Works on memory handed in: no system calls, no allocation. Callers map the files (shm/), decide who is alive (a callback),
+ * and hold the *ring lock*, a kernel file lock, where a function says so. Files: tail.h the packed tail | record.h one record
+ * | mark.c where walks begin | writer.c claim and commit | reader.c poll and seek | repair.c verdicts on the dead.
  *
- * THE RING. `capacity` bytes, a power of two, mapped twice in a row: a record is always contiguous, and no padding or wrap logic exists.
- * Positions are 64-bit byte counts that never wrap; an index is position & mask. Records lie back to back. A record at (position, offset) is
- * committed exactly when its first word equals (offset + 1) ^ salt. Bytes of an earlier lap hold other offsets, so nothing is ever zeroed.
+ * THE RING. `capacity` bytes, a power of two, mapped twice in a row: a record is always contiguous, and no padding or wrap
+ * logic exists. Positions are 64-bit byte counts that never wrap; an index is position & mask. Records lie back to back. A
+ * record at (position, offset) is committed exactly when its first word equals (offset + 1) ^ salt. Bytes of an earlier lap
+ * hold other offsets, so nothing is ever zeroed.
  *
- * EXCLUSIVE mode. One producer; it knows position and offset by heart. Claim: arithmetic. Commit: release-store of the stamp, then the tail
- * word (a plain store, so that others know where the end is). A dead producer left either a committed record or nothing; the next one walks from
- * the tail over the stamps that got no tail store, and goes on there.
+ * EXCLUSIVE mode. One producer; it knows position and offset by heart. Claim: arithmetic. Commit: release-store of the stamp,
+ * then the tail word (a plain store, so that others know where the end is). A dead producer left either a committed record or
+ * nothing; the next one walks from the tail over the stamps that got no tail store, and goes on there.
  *
- * CONCURRENT mode. The tail is claimed before the record is written, by one fetch-add of (units << 30) + records. Who owns which bytes is written
- * not into the ring, where a consumer polls the line and would fetch it twice, but into the producer's own slot (this is where we leave the
- * design's first sketch, which put a claimed header into the ring; two stores to a polled line are what bounds Aeron):
+ * CONCURRENT mode. The tail is claimed before the record is written, by one fetch-add of (units << 30) + records. Who owns
+ * which bytes is written not into the ring, where a consumer polls the line and would fetch it twice, but into the producer's
+ * own slot (this is where we leave the design's first sketch, which put a claimed header into the ring; two stores to a
+ * polled line are what bounds Aeron):
  *
- *     IDLE --(1) producer--> INTENT(tail seen) --(2) fetch-add--> INTENT --(3)--> CLAIMED(place) --(4) fill, (5) stamps--> CLAIMED --(6)--> IDLE
- *       ^------------------------------- (R) repairer, under the ring lock, owner dead ------------------------------------------'
+ *     IDLE --(1) producer--> INTENT (tail seen) --(2) fetch-add, (3) place known--> CLAIMED --(4) fill, (5) stamps, (6)--> IDLE
+ *     INTENT or CLAIMED, owner dead --(R) whoever repairs, under the ring lock--> IDLE, slot free
  *
- * The position in the slot never exceeds a byte that its owner may still write, in every phase. So min(tail, slots) is the *frontier*:
- * everything below is committed or aborted; and no byte at or above it is ever reused.
+ * The position in the slot never exceeds a byte that its owner may still write, in every phase. So min(tail, slots) is the
+ * *frontier*: everything below is committed or aborted; and no byte at or above it is ever reused.
  *
- *     killed after step             others see                                 repaired by
- *     0 anything before (1)         nothing                                    -
- *     1 INTENT stored               a dead INTENT that owns nothing, or        readers: verdict (repair.c). Ring: whoever needs the slot or the
- *                                   (2) a gap that no slot names               space, with an aborted record over the gap, then slot FREE
- *     3 CLAIMED stored              a claim of a known place, owner dead       the same; extent and offsets are in the slot
- *     4 part of the payload         the same                                   the same
- *     5 j of k stamps               j whole records; the rest as in 3          aborted record over the rest
- *     6 IDLE stored                 whole records, a dead slot                 slot FREE
- *     R aborted word, no stamp      as before the repair                       the next repairer writes the same again
- *     R stamp, slot not freed       an aborted record                          the next repairer finds it, frees the slot
+ *     killed after step          others see                              repaired by
+ *     0 anything before (1)      nothing                                 -
+ *     1 INTENT stored, or (2)    a dead INTENT, which owns nothing, or   readers: a verdict (repair.c). Ring: whoever needs the
+ *                                a gap that no slot names exactly        slot or the space: aborted record over it, slot free
+ *     3 CLAIMED stored           a claim of a known place, owner dead    the same; extent and offsets are in the slot
+ *     4 part of the payload      the same                                the same
+ *     5 j of k stamps            j whole records, the rest as in 3       aborted record over the rest
+ *     6 IDLE stored              whole records, a dead slot              slot free
+ *     R aborted word, no stamp   as before the repair                    the next repairer writes the same again
+ *     R stamp, slot not free     an aborted record                       the next repairer finds it, frees the slot
  *
- * A reader's verdict needs no write: a dead owner changes nothing any more, so every reader comes to the same extent and offsets, before and
- * after the repair is written. An owner that is alive but stopped is waited for; it is named, never overtaken.
+ * A reader's verdict needs no write: a dead owner changes nothing any more, so every reader comes to the same extent and
+ * offsets, before and after the repair is written. An owner that is alive but stopped is waited for; it is named, never
+ * overtaken.
  *
- * SPACE. A writer may claim without looking up to its private `soft_limit`. When it gets there (once a chunk, capacity/16) it computes
- * limit = min(frontier, gates) + capacity anew, and announces in the shared word `reserved` how far it and others may now write. Readers that
- * do not gate take everything below reserved - capacity as lost. In concurrent mode other producers can claim between one's check and its
- * fetch-add: a check passes only with `reserve` bytes to spare, an eighth of the ring; small claims (<= reserve / producers_max) are at most one per
- * producer in flight, so they never overrun it; larger ones claim by compare-and-swap and cannot be overtaken.
+ * SPACE. A writer may claim without looking up to its private `soft_limit`. When it gets there (once a chunk, capacity/16) it
+ * computes limit = min(frontier, gates) + capacity anew, and announces in the shared word `reserved` how far it and others
+ * may now write. Readers that do not gate take everything below reserved - capacity as lost. In concurrent mode other
+ * producers can claim between one's check and its fetch-add: a check passes only with `reserve` bytes to spare, an eighth of
+ * the ring; small claims (<= reserve / producers_max) are at most one per producer in flight, so they never overrun it;
+ * larger ones claim by compare-and-swap and cannot be overtaken.
  *
  * ORDER. Every ordered access cites an edge:
  *
- * E0  handles: last use, fetch-sub (acq_rel)      -> free: fetch-sub that saw 1 (acq_rel)         within one process: use before free
- * E1  commit: release-store of stamp               -> poll: acquire-load of stamp                  payload before stamp
- * E2  release: release-store of read_position      -> extend: acquire-load of read_position        reads are done before overwrite
- * E3  claim: fetch-add/CAS of tail (acq_rel)       -> verdict, extend, tail: acquire-load of tail  a claim below the tail seen has its INTENT visible
- * E4  slot: release-store of claim                 -> verdict, extend: acquire-load of claim       extent before INTENT/CLAIMED; stamps before IDLE
- * E5  announce: CAS of reserved, release fence     -> lapped: acquire fence, load of reserved      whoever read an overwriting byte sees the announcement
- * E6  gate: store of cursor, seq_cst fence, load   -> extend: CAS, seq_cst fence, load of cursors  one of the two sees the other (Dekker): a new gate
- *         of reserved                                                                               at P holds if reserved <= P + capacity afterwards
- * E7  sleep: store of asleep and notice,           -> commit: stamp, then load of notice           Dekker with the fence on the sleeper's side only: the
- *         membarrier, look again                                                                    membarrier makes it a full fence in every producer
- * E8  sleep for room: the same with space_notice   -> release: read_position, then space_notice    the same, roles exchanged
- * E9  mark: release-store of mark.offset           -> find: acquire-load of mark.offset            position before offset; the stamp there decides anyway
- * E10 format: release-store of magic               -> check: acquire-load of magic                 a sealed file is whole
- * E11 owner: release-store of owner words          -> acquire-load of owner words                  the slot's other fields before its owner
- * E12 evict: CAS of cursor state (acq_rel)         -> poll, check: acquire fence, load of state    whoever read an overwriting byte sees its eviction
- * E13 base: CAS of tail bases (release)            -> tail: acquire-load of bases                  a base never runs ahead of the tail that is read after it
+ * E0  handles: last use, fetch-sub (acq_rel)      -> free: the fetch-sub that saw 1 (acq_rel)
+ *                                                     within one process: use before free
+ * E1  commit: release-store of stamp               -> poll: acquire-load of stamp
+ *                                                     payload before stamp
+ * E2  release: release-store of read_position      -> extend: acquire-load of read_position
+ *                                                     reads are done before overwrite
+ * E3  claim: fetch-add or CAS of tail (acq_rel)    -> verdict, extend, tail: acquire-load of tail
+ *                                                     of a claim below the tail seen, the INTENT is visible
+ * E4  slot: release-store of claim                 -> verdict, extend: acquire-load of claim
+ *                                                     extent before INTENT and CLAIMED; stamps before IDLE
+ * E5  announce: CAS of reserved, release fence     -> lapped: acquire fence, load of reserved
+ *                                                     whoever read an overwriting byte sees the announcement
+ * E6  gate: store of cursor, seq_cst fence,        -> extend: CAS of reserved, seq_cst fence, load of cursors
+ *         load of reserved                            Dekker, one sees the other: a new gate at P holds if
+ *                                                     reserved <= P + capacity afterwards
+ * E7  sleep: store of asleep and notice,           -> commit: stamp, then load of notice
+ *         membarrier, look again                      Dekker with the fence on the sleeper's side only: the membarrier
+ *                                                     makes it a full fence in every producer
+ * E8  sleep for room: as E7, with space_notice     -> release: read_position, then load of space_notice
+ *                                                     the same with the roles exchanged
+ * E9  mark: release-store of mark.offset           -> find: acquire-load of mark.offset
+ *                                                     position before offset; the stamp there decides anyway
+ * E10 format: release-store of magic               -> check: acquire-load of magic
+ *                                                     a sealed file is whole
+ * E11 owner: release-store of owner or state       -> acquire-load of owner or state
+ *                                                     the slot's other fields before its owner
+ * E12 evict: CAS of cursor state (acq_rel)         -> poll, check: acquire fence, load of state
+ *                                                     whoever read an overwriting byte sees its eviction
+ * E13 base: CAS of a tail base (release)           -> tail: acquire-load of the bases
+ *                                                     a base never runs ahead of the tail that is read after it
  *
- * Two notes. A small concurrent claim may land beyond its own soft_limit, on space that another producer announced: it learned of that claim through the tail
- * (E3), whose release sequence carries the announcement, and every machine we run on is multi-copy atomic. And extend takes E3 not from its first look at
- * the tail, which is relaxed, but from the seq_cst fence before its second look at the slots.
+ * Two notes. A small concurrent claim may land beyond its own soft_limit, on space that another producer announced: it
+ * learned of that claim through the tail (E3), whose release sequence carries the announcement, and every machine we run on
+ * is multi-copy atomic. And extend takes E3 not from its first look at the tail, which is relaxed, but from the seq_cst fence
+ * before its second look at the slots.
  *
- * A stale INTENT. Between its look at the tail and its INTENT a producer may be stopped for any time, so S in INTENT(S) may lie laps behind; the claim
- * P that follows does not: whoever raised `reserved` did it from a tail at or below P, so P >= reserved - capacity. Nobody raises it further while
- * INTENT(S) stands. So a repairer walks from S, or from the oldest boundary at or above reserved - capacity where S is older.
+ * A stale INTENT. Between its look at the tail and its INTENT a producer may be stopped for any time, so S in INTENT(S) may
+ * lie laps behind; the claim P that follows does not: whoever raised `reserved` did it from a tail at or below P, so P >=
+ * reserved - capacity. Nobody raises it further while INTENT(S) stands. So a repairer walks from S, or from the oldest
+ * boundary at or above reserved - capacity where S is older.
  *
- * Payload bytes that are read while a producer may overwrite them (policy skip) are plain loads: a data race by the letter of C, harmless because
- * the copy is thrown away when E5 or E12 says so, and every size among them is range-checked before use. */
+ * Payload bytes that are read while a producer may overwrite them (policy skip) are plain loads: a data race by the letter of
+ * C, harmless because the copy is thrown away when E5 or E12 says so, and every size among them is range-checked before use. */
 #ifndef SP_RING_RING_H
 #define SP_RING_RING_H
 
@@ -83,18 +103,18 @@
 #include "ring/tail.h"
 #include "spate/spate.h"
 
-/* A ring as one process sees it. The values were checked at attach and are private copies: what others write into the header later cannot
- * lead us outside the mapping. */
+/* A ring as one process sees it. The values were checked at attach and are private copies: what others write into the header
+ * later cannot lead us outside the mapping. */
 struct sp_ring {
     struct sp_ring_header *header; /* consumers: mapped read-only */
     struct sp_producer_slot *producers;
-    uint8_t *data;                 /* 2 * capacity bytes, the second half a mirror of the first */
+    uint8_t *data; /* 2 * capacity bytes, the second half a mirror of the first */
     struct sp_cursors_header *cursors;
     uint64_t capacity, mask, salt;
     uint64_t record_size_max, small_size_max, chunk_size;
-    uint64_t reserve;              /* bytes a concurrent check keeps free for overtakers; 0 in exclusive mode */
+    uint64_t reserve; /* bytes a concurrent check keeps free for overtakers; 0 in exclusive mode */
     uint32_t unit_shift, mode, timestamp, producers_max, consumers_max;
-    uint32_t marks_count;          /* chunks in the ring */
+    uint32_t marks_count; /* chunks in the ring */
 };
 
 /* sp_ring_init: take the values from headers that passed sp_ring_header_check and sp_cursors_header_check. */
@@ -141,12 +161,14 @@ struct sp_blocker {
     uint64_t position;
 };
 
-/* sp_ring_frontier: the lowest position, at most `tail`, that an unfinished claim or a gate still needs; ret_blocker names it. Takes E2, E4. */
+/* sp_ring_frontier: the lowest position, at most `tail`, that an unfinished claim or a gate still needs; ret_blocker names
+ * it. Takes E2, E4. */
 uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, struct sp_blocker *ret_blocker);
 
 /* Marks: record boundaries from which a walk may begin, one per chunk (mark.c). */
 void sp_mark_write(struct sp_ring *ring, struct sp_place place);
-/* The oldest boundary at or above `lowest` (by_offset false), or the newest with offset <= target; the tail when there is none. */
+/* The oldest boundary at or above `lowest` (by_offset false), or the newest with offset <= target; the tail when there is
+ * none. */
 struct sp_place sp_mark_oldest(const struct sp_ring *ring, uint64_t lowest);
 struct sp_place sp_mark_before(const struct sp_ring *ring, uint64_t lowest, uint64_t offset);
 
@@ -166,7 +188,7 @@ enum sp_verdict {
 };
 struct sp_judgement {
     enum sp_verdict verdict;
-    uint32_t slot;      /* WAIT, DEAD: the producer slot concerned */
+    uint32_t slot; /* WAIT, DEAD: the producer slot concerned */
     uint64_t size, count;
     uint64_t owner_size; /* WAIT on a CLAIMED slot: what its claim still covers from here; 0 when unknown */
     uint64_t owner_count;
@@ -174,7 +196,8 @@ struct sp_judgement {
 /* sp_ring_judge: why is there no committed record at `place`? Asks `alive` (system calls): for slow paths. Takes E1, E3, E4. */
 void sp_ring_judge(const struct sp_ring *ring, struct sp_place place, struct sp_liveness liveness, struct sp_judgement *ret);
 
-/* sp_ring_next_boundary: the next place behind `place` that makes sense, at most the tail: where a reader goes on behind damage. */
+/* sp_ring_next_boundary: the next place behind `place` that makes sense, at most the tail: where a reader goes on behind
+ * damage. */
 struct sp_place sp_ring_next_boundary(const struct sp_ring *ring, struct sp_place place);
 
 /* sp_ring_repair: turn what dead producers left into aborted records and free their slots; drop dead consumers' cursors.

@@ -2,10 +2,10 @@
  *
  *     word = units * 2^30 + records   (mod 2^64)        unit = the topic's record alignment, 8..128 bytes
  *
- * The low 30 bits give the number of records mod 2^30 exactly; with the full number known, (word >> 30) - (records >> 30) gives units mod
- * 2^34. Both are extended to 64 bits against a base word each that producers raise at least once per chunk (sp_writer_extend): a chunk
- * is at most 2^26 records and 2^27 units, so a base is never further behind than 2^29 records and 2^33 units, and the signed
- * differences below are exact. */
+ * The low 30 bits give the number of records mod 2^30 exactly; with the full number known, (word >> 30) - (records >> 30)
+ * gives units mod 2^34. Both are extended to 64 bits against a base word each that producers raise at least once per chunk
+ * (sp_writer_extend): a chunk is at most 2^26 records and 2^27 units, so a base is never further behind than 2^29 records and
+ * 2^33 units, and the signed differences below are exact. */
 #ifndef SP_RING_TAIL_H
 #define SP_RING_TAIL_H
 
@@ -34,7 +34,8 @@ static inline struct sp_place sp_tail_unpack(uint64_t word, uint64_t records_bas
     return (struct sp_place){.position = units << unit_shift, .offset = records};
 }
 
-/* sp_tail_advance: the boundary behind `word`, given one that is known exactly and less than 2^30 records and 2^34 units older. */
+/* sp_tail_advance: the boundary behind `word`, given one that is known exactly and less than 2^30 records and 2^34 units
+ * older. */
 static inline struct sp_place sp_tail_advance(struct sp_place known, uint64_t known_word, uint64_t word, uint32_t unit_shift)
 {
     uint64_t delta = word - known_word;

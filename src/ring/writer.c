@@ -20,7 +20,8 @@ static void resync(struct sp_writer *writer)
     writer->tail_word = sp_tail_pack(writer->tail.position >> ring->unit_shift, writer->tail.offset);
 }
 
-/* Exclusive mode: the previous producer may have died after stamps and before the tail store, at most one batch: walk over them. */
+/* Exclusive mode: the previous producer may have died after stamps and before the tail store, at most one batch: walk over
+ * them. */
 static void recover_tail(struct sp_ring *ring)
 {
     struct sp_place tail = sp_ring_tail(ring);
@@ -55,8 +56,9 @@ static void base_raise(_Atomic uint64_t *base, uint64_t value)
     }
 }
 
-/* Make soft_limit allow a claim of `need` bytes at `tail`, or say who is in the way. Announces before it allows (E5); looks at the gates
- * before, to choose the target, and after, to see those that came meanwhile (E6). Takes E2 through sp_ring_frontier. */
+/* Make soft_limit allow a claim of `need` bytes at `tail`, or say who is in the way. Announces before it allows (E5); looks
+ * at the gates before, to choose the target, and after, to see those that came meanwhile (E6). Takes E2 through
+ * sp_ring_frontier. */
 static int sp_writer_extend(struct sp_writer *writer, struct sp_place tail, uint64_t need)
 {
     struct sp_ring *ring = writer->ring;
@@ -119,9 +121,9 @@ static struct sp_place look(struct sp_writer *writer, uint64_t *ret_word)
     return sp_tail_advance(writer->tail, writer->tail_word, *ret_word, writer->ring->unit_shift);
 }
 
-/* The full place behind the word that the claim returned. Between the look and the claim this thread may have been stopped for any time, and the tail
- * gone anywhere: then a base has moved. From the INTENT on the frontier holds the others within 2^29 records of us (sp_ring_frontier), so bases
- * loaded after the claim are near enough. */
+/* The full place behind the word that the claim returned. Between the look and the claim this thread may have been stopped
+ * for any time, and the tail gone anywhere: then a base has moved. From the INTENT on the frontier holds the others within
+ * 2^29 records of us (sp_ring_frontier), so bases loaded after the claim are near enough. */
 static struct sp_place place_of(struct sp_writer *writer, uint64_t word)
 {
     struct sp_ring_header *header = writer->ring->header;
@@ -134,7 +136,8 @@ static struct sp_place place_of(struct sp_writer *writer, uint64_t word)
     return sp_tail_unpack(word, records_base, units_base, writer->ring->unit_shift);
 }
 
-/* Steps 1 to 3 of the table in ring.h. A small claim adds; a large one compares and swaps, and looks again when it was overtaken. */
+/* Steps 1 to 3 of the table in ring.h. A small claim adds; a large one compares and swaps, and looks again when it was
+ * overtaken. */
 static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret)
 {
     struct sp_ring *ring = writer->ring;
@@ -160,14 +163,15 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
             word = atomic_fetch_add_explicit(&ring->header->tail, add, memory_order_acq_rel); /* E3 claim */
             break;
         }
-        /* E3 claim; relaxed on failure: it looks again */
-        if (atomic_compare_exchange_strong_explicit(&ring->header->tail, &word, word + add, memory_order_acq_rel, memory_order_relaxed))
+        /* E3 claim; relaxed: on failure, it looks again */
+        if (atomic_compare_exchange_strong_explicit(&ring->header->tail, &word, word + add, memory_order_acq_rel,
+                                                    memory_order_relaxed))
             break;
         atomic_store_explicit(&slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
     }
     SP_HOOK("claim:added");
     struct sp_place place = place_of(writer, word);
-    atomic_store_explicit(&slot->claimed_offset, place.offset, memory_order_release);             /* E4 slot: as extent */
+    atomic_store_explicit(&slot->claimed_offset, place.offset, memory_order_release); /* E4 slot: as extent */
     SP_HOOK("claim:placed");
     atomic_store_explicit(&slot->claim, place.position | SP_PHASE_CLAIMED, memory_order_release); /* E4 slot */
     SP_HOOK("claim:claimed");
@@ -264,6 +268,6 @@ uint32_t sp_writer_abort(struct sp_writer *writer)
     sp_count(&writer->slot->counters[SP_PRODUCER_ABORTED], count);
     atomic_store_explicit(&writer->slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
     if (writer->fence_on_commit)
-        atomic_thread_fence(memory_order_seq_cst); /* E7 sleep */
+        atomic_thread_fence(memory_order_seq_cst);                             /* E7 sleep */
     return atomic_load_explicit(&ring->cursors->notice, memory_order_relaxed); /* relaxed: as in finish */
 }

@@ -1,7 +1,7 @@
 /* writer.h: one producer's side of one ring: claim, commit, abort.
  *
- * Owned and called by one thread of one process, which holds a producer slot (exclusive mode: slot 0). The hot fields come first. At most one claim
- * is open at a time. The steps are those of the table in ring.h; SP_HOOK points carry its names. */
+ * Owned and called by one thread of one process, which holds a producer slot (exclusive mode: slot 0). The hot fields come
+ * first. At most one claim is open at a time. The steps are those of the table in ring.h; SP_HOOK points carry its names. */
 #ifndef SP_RING_WRITER_H
 #define SP_RING_WRITER_H
 
@@ -12,11 +12,11 @@ struct sp_writer {
     struct sp_producer_slot *slot;
     uint8_t *data;
     uint64_t mask, salt;
-    uint64_t soft_limit;       /* claims may end at or below it (concurrent: with `reserve` to spare) without another look */
-    struct sp_place tail;      /* exclusive: where the next record goes. concurrent: the boundary behind tail_word */
+    uint64_t soft_limit;  /* claims may end at or below it (concurrent: with `reserve` to spare) without another look */
+    struct sp_place tail; /* exclusive: where the next record goes. concurrent: the boundary behind tail_word */
     uint64_t tail_word;
-    uint64_t records_base;     /* the base seen when tail was last made exact */
-    struct sp_place claim;     /* the open claim; count 0: none */
+    uint64_t records_base; /* the base seen when tail was last made exact */
+    struct sp_place claim; /* the open claim; count 0: none */
     uint64_t claim_size;
     uint32_t claim_count;
     bool fence_on_commit;      /* this process is not registered for membarrier: sleepers need a fence of ours (E7) */
@@ -43,7 +43,8 @@ uint32_t sp_writer_commit_batch(struct sp_writer *writer, const uint32_t *sizes)
 /* sp_writer_abort: exclusive: forget the claim. concurrent: commit aborted records in its place. Returns the notice word. */
 uint32_t sp_writer_abort(struct sp_writer *writer);
 
-/* sp_writer_has_room: whether a claim of that size would succeed now (or fail for another reason than room); renews writer->blocker. */
+/* sp_writer_has_room: whether a claim of that size would succeed now (or fail for another reason than room); renews
+ * writer->blocker. */
 bool sp_writer_has_room(struct sp_writer *writer, uint64_t size);
 
 #endif

@@ -22,7 +22,8 @@ void *sp_handle_alloc(size_t size)
         sp_fail(-ENOMEM, "no memory for a handle of %zu bytes", size);
         return NULL;
     }
-    /* Kernels before 4.14 do not know it; a child would then not be told, but the lock descriptors are closed there all the same. */
+    /* Kernels before 4.14 do not know it; a child would then not be told, but the lock descriptors are closed there all the
+     * same. */
     (void)madvise(handle, whole_pages(size), MADV_WIPEONFORK);
     return handle;
 }
@@ -37,7 +38,10 @@ int sp_handle_error(const void *handle, const char *what)
     if (!handle)
         return sp_fail(-EINVAL, "the %s handle is NULL", what);
     if (*(const uint64_t *)handle == 0)
-        return sp_fail(-ECHILD, "the %s handle was inherited over fork(): handles belong to the process that opened them; open the bus anew in "
-                       "the child", what);
+        return sp_fail(
+            -ECHILD,
+            "the %s handle was inherited over fork(): handles belong to the process that opened them; open the bus anew in "
+            "the child",
+            what);
     return sp_fail(-EINVAL, "this is not an open %s handle", what);
 }

@@ -1,7 +1,8 @@
 /* lock.c: open-file-description locks, and the table of their descriptors that a forked child must not keep.
  *
- * The table and its mutex are the only process-wide state of the library. The mutex is held over fork, so that a descriptor is either in the
- * table or not open when the child starts. The table holds bare descriptors, because the handles around them are wiped in the child. */
+ * The table and its mutex are the only process-wide state of the library. The mutex is held over fork, so that a descriptor
+ * is either in the table or not open when the child starts. The table holds bare descriptors, because the handles around them
+ * are wiped in the child. */
 #include "shm/lock.h"
 
 #include <errno.h>

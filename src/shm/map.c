@@ -1,7 +1,7 @@
 /* map.c: creating, mapping and mirroring the files of a bus.
  *
- * Files are made nameless (O_TMPFILE), filled, and linked last; where the file system has no O_TMPFILE they get a name that no topic can have, which gc
- * removes. Called by src/bus when things are created and attached. */
+ * Files are made nameless (O_TMPFILE), filled, and linked last; where the file system has no O_TMPFILE they get a name that
+ * no topic can have, which gc removes. Called by src/bus when things are created and attached. */
 #include "shm/map.h"
 
 #include <errno.h>
@@ -60,7 +60,8 @@ int sp_map_mirror(int fd, uint64_t offset, uint64_t size, uint64_t alignment, bo
     uint8_t *reserved = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (reserved == MAP_FAILED)
-        return sp_fail(-ENOMEM, "no address space for a ring of %llu bytes, mapped twice: %s", (unsigned long long)size, strerror(errno));
+        return sp_fail(-ENOMEM, "no address space for a ring of %llu bytes, mapped twice: %s", (unsigned long long)size,
+                       strerror(errno));
     uint8_t *start = (uint8_t *)(uintptr_t)sp_align_up((uintptr_t)reserved, alignment);
     for (int half = 0; half < 2; half++) {
         if (mmap(start + (uint64_t)half * size, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED) {
@@ -101,10 +102,14 @@ static int bind_to_node(void *address, uint64_t size, int node)
 static int no_space(int dir_fd, uint64_t size, int error)
 {
     struct statfs fs;
-    unsigned long long free_bytes = fstatfs(dir_fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * (unsigned long long)fs.f_bsize : 0;
+    unsigned long long free_bytes =
+        fstatfs(dir_fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * (unsigned long long)fs.f_bsize : 0;
     if (error == ENOSPC || error == EFBIG || error == EDQUOT || error == ENOMEM)
-        return sp_fail(-ENOSPC, "no room for %llu bytes: the memory file system has %llu free. Enlarge it (mount -o remount,size=..., docker "
-                       "--shm-size), or choose fewer partitions or smaller rings", (unsigned long long)size, free_bytes);
+        return sp_fail(
+            -ENOSPC,
+            "no room for %llu bytes: the memory file system has %llu free. Enlarge it (mount -o remount,size=..., docker "
+            "--shm-size), or choose fewer partitions or smaller rings",
+            (unsigned long long)size, free_bytes);
     return sp_fail(-error, "cannot allocate %llu bytes: %s", (unsigned long long)size, strerror(error));
 }
 
@@ -156,7 +161,8 @@ int sp_file_link(struct sp_new_file *file, int dir_fd, const char *name)
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", file->fd);
     if (linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW) < 0)
-        return errno == EEXIST ? -EEXIST : sp_fail(-errno, "cannot give %s its name: %s (is /proc mounted?)", name, strerror(errno));
+        return errno == EEXIST ? -EEXIST
+                               : sp_fail(-errno, "cannot give %s its name: %s (is /proc mounted?)", name, strerror(errno));
     return 0;
 }
 

@@ -37,7 +37,8 @@ int sp_file_create(int dir_fd, uint64_t size, uint32_t mode, int numa_node, bool
 int sp_file_link(struct sp_new_file *file, int dir_fd, const char *name);
 void sp_file_close(struct sp_new_file *file);
 
-/* sp_page_size: what file offsets of mappings in that directory have to be multiples of: the file system's block on hugetlbfs, else the page. */
+/* sp_page_size: what file offsets of mappings in that directory have to be multiples of: the file system's block on
+ * hugetlbfs, else the page. */
 uint32_t sp_page_size(int dir_fd);
 
 #endif

@@ -127,14 +127,15 @@ static int join(struct sp_registry *registry, const char *name)
             if (error == -EAGAIN)
                 continue;
             if (error)
-                return sp_fail(error, "the kernel refuses a file lock on %s/bus: %s; the file system must support fcntl locks", registry->path,
-                               strerror(-error));
+                return sp_fail(error, "the kernel refuses a file lock on %s/bus: %s; the file system must support fcntl locks",
+                               registry->path, strerror(-error));
             uint64_t old = atomic_load_explicit(&participant->owner, memory_order_acquire); /* E11 owner */
             fill_participant(registry, slot, (SP_OWNER_GENERATION(old) + 1) << SP_OWNER_SLOT_BITS | slot, name);
             return 0;
         }
     }
-    return sp_fail(-EUSERS, "all %u participant slots of %s are held by live processes: create the bus with a larger participants_max",
+    return sp_fail(-EUSERS,
+                   "all %u participant slots of %s are held by live processes: create the bus with a larger participants_max",
                    registry->participants_max, registry->path);
 }
 
@@ -154,7 +155,8 @@ static int map_bus(struct sp_registry *registry, bool writable)
         return error;
     registry->participants_max = registry->header->participants_max;
     registry->wakes_max = registry->participants_max * SP_WAKES_PER_PARTICIPANT;
-    struct sp_bus_regions regions = sp_bus_regions(registry->participants_max, registry->wakes_max, registry->header->file.page_size);
+    struct sp_bus_regions regions =
+        sp_bus_regions(registry->participants_max, registry->wakes_max, registry->header->file.page_size);
     if (regions.file_size > registry->map.size)
         return sp_fail(-EBADMSG, "%s changed while it was opened", file);
     registry->participants = (struct sp_participant *)(void *)((uint8_t *)registry->map.address + regions.participants);
@@ -187,7 +189,8 @@ void sp_registry_close(struct sp_registry *registry)
 {
     if (registry->owner)
         /* E11 owner: dead at once, before the kernel lock goes */
-        atomic_store_explicit(&registry->participants[SP_OWNER_SLOT(registry->owner)].state, SP_PARTICIPANT_FREE, memory_order_release);
+        atomic_store_explicit(&registry->participants[SP_OWNER_SLOT(registry->owner)].state, SP_PARTICIPANT_FREE,
+                              memory_order_release);
     sp_lock_close(&registry->lock);
     sp_unmap(&registry->map);
     if (registry->dir_fd >= 0)
@@ -206,7 +209,7 @@ bool sp_registry_alive(void *context, uint64_t owner)
     if (slot >= registry->participants_max)
         return false;
     struct sp_participant *participant = &registry->participants[slot];
-    if (atomic_load_explicit(&participant->owner, memory_order_acquire) != owner ||                 /* E11 owner */
+    if (atomic_load_explicit(&participant->owner, memory_order_acquire) != owner ||               /* E11 owner */
         atomic_load_explicit(&participant->state, memory_order_acquire) != SP_PARTICIPANT_JOINED) /* E11 owner */
         return false;
     return sp_lock_is_held(&registry->lock, SP_LOCK_PARTICIPANTS + slot);

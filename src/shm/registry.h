@@ -1,8 +1,9 @@
 /* registry.h: the bus file as one process holds it: who takes part, who is alive, where sleepers are woken.
  *
- * Every open bus handle is a *participant*: it holds the kernel lock on byte SP_LOCK_PARTICIPANTS + slot of the bus file, through an open file of its own that
- * is never mapped. Everything else in the bus names a participant by its owner word, generation << 16 | slot. It is alive exactly while the slot still carries
- * that word and the byte is locked. A slot of a dead participant may be taken at once: the new generation makes the old name dead for good.
+ * Every open bus handle is a *participant*: it holds the kernel lock on byte SP_LOCK_PARTICIPANTS + slot of the bus file,
+ * through an open file of its own that is never mapped. Everything else in the bus names a participant by its owner word,
+ * generation << 16 | slot. It is alive exactly while the slot still carries that word and the byte is locked. A slot of a
+ * dead participant may be taken at once: the new generation makes the old name dead for good.
  *
  * Threads: join and leave by one; the rest by any. */
 #ifndef SP_SHM_REGISTRY_H
@@ -16,23 +17,23 @@
 #include "shm/map.h"
 
 struct sp_registry {
-    int dir_fd;                 /* of the bus directory; the registry's to close */
-    char *path;                 /* of the bus directory */
+    int dir_fd; /* of the bus directory; the registry's to close */
+    char *path; /* of the bus directory */
     struct sp_map map;
     struct sp_bus_header *header;
     struct sp_participant *participants;
     struct sp_wake *wakes;
     uint32_t participants_max, wakes_max; /* checked copies */
     struct sp_lock lock;
-    uint64_t owner;             /* our own word; 0 when only observing */
-    bool membarrier;            /* this process is covered by others' membarriers, and may use its own */
+    uint64_t owner;  /* our own word; 0 when only observing */
+    bool membarrier; /* this process is covered by others' membarriers, and may use its own */
 };
 
 struct sp_registry_options {
-    const char *path;           /* of the bus directory */
-    const char *name;           /* of this participant */
-    uint32_t participants_max;  /* for a bus that is created */
-    uint32_t mode;              /* likewise; 0: 0666 less the umask */
+    const char *path;          /* of the bus directory */
+    const char *name;          /* of this participant */
+    uint32_t participants_max; /* for a bus that is created */
+    uint32_t mode;             /* likewise; 0: 0666 less the umask */
     bool create, observe;
 };
 
@@ -40,7 +41,8 @@ struct sp_registry_options {
 int sp_registry_open(struct sp_registry *registry, const struct sp_registry_options *options);
 void sp_registry_close(struct sp_registry *registry);
 
-/* sp_registry_alive: the liveness callback of src/ring; context is the registry. One system call, unless it is ourselves. Takes E11. */
+/* sp_registry_alive: the liveness callback of src/ring; context is the registry. One system call, unless it is ourselves.
+ * Takes E11. */
 bool sp_registry_alive(void *registry, uint64_t owner);
 
 /* sp_registry_name: what the participant calls itself; "?" when the slot has changed hands. `pid` may be NULL. */
@@ -52,7 +54,8 @@ void sp_registry_describe(const struct sp_registry *registry, uint64_t owner, ch
 /* Wake slots: where one consumer is woken, by a futex or through a named pipe that a poll loop can wait for. */
 #define SP_WAKE_DIRECTORY "~wake"
 
-/* sp_wake_acquire: take a slot; for SP_WAKE_PIPE *ret_fd is the descriptor to poll. Returns 0, -ENOSPC (all taken by live participants), -errno. */
+/* sp_wake_acquire: take a slot; for SP_WAKE_PIPE *ret_fd is the descriptor to poll. Returns 0, -ENOSPC (all taken by live
+ * participants), -errno. */
 int sp_wake_acquire(struct sp_registry *registry, uint32_t kind, uint32_t *ret_index, int *ret_fd);
 void sp_wake_release(struct sp_registry *registry, uint32_t index, int fd);
 

@@ -13,12 +13,12 @@
 int sp_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout);
 void sp_futex_wake(_Atomic uint32_t *word, int count);
 
-/* sp_membarrier_register: make this process one that others' sp_membarrier covers. Once per process and after each fork; cheap to repeat.
- * false: the kernel or a seccomp filter does not allow it; this process must then fence for itself. */
+/* sp_membarrier_register: make this process one that others' sp_membarrier covers. Once per process and after each fork;
+ * cheap to repeat. false: the kernel or a seccomp filter does not allow it; this process must then fence for itself. */
 bool sp_membarrier_register(void);
 
-/* sp_membarrier: a full memory barrier in every running thread of every registered process (E7, E8). false: not to be had; the caller
- * must then not sleep without a short timeout. */
+/* sp_membarrier: a full memory barrier in every running thread of every registered process (E7, E8). false: not to be had;
+ * the caller must then not sleep without a short timeout. */
 bool sp_membarrier(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* wake.c: wake slots of the bus file: futex words, and named pipes for those who wait in a poll loop.
  *
- * A pipe has a name in `<bus>/~wake/`, so that a producer in another container needs nothing but the directory. Called by consumers when they first
- * sleep (acquire), and by producers and deleters that found somebody asleep (wake). */
+ * A pipe has a name in `<bus>/~wake/`, so that a producer in another container needs nothing but the directory. Called by
+ * consumers when they first sleep (acquire), and by producers and deleters that found somebody asleep (wake). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -45,8 +45,9 @@ int sp_wake_acquire(struct sp_registry *registry, uint32_t kind, uint32_t *ret_i
         uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire); /* E11 owner */
         if (owner != 0 && sp_registry_alive(registry, owner))
             continue;
-        /* E11 owner; relaxed on failure: the next slot is tried */
-        if (!atomic_compare_exchange_strong_explicit(&slot->owner, &owner, registry->owner, memory_order_acq_rel, memory_order_relaxed))
+        /* E11 owner; relaxed: on failure, the next slot is tried */
+        if (!atomic_compare_exchange_strong_explicit(&slot->owner, &owner, registry->owner, memory_order_acq_rel,
+                                                     memory_order_relaxed))
             continue;
         if (kind == SP_WAKE_PIPE) {
             int error = open_pipe(registry, i, ret_fd);
@@ -55,11 +56,13 @@ int sp_wake_acquire(struct sp_registry *registry, uint32_t kind, uint32_t *ret_i
                 return error;
             }
         }
-        atomic_store_explicit(&slot->kind, kind, memory_order_release); /* E11 owner: the pipe is there before anybody writes to it */
+        atomic_store_explicit(&slot->kind, kind,
+                              memory_order_release); /* E11 owner: the pipe is there before anybody writes to it */
         *ret_index = i;
         return 0;
     }
-    return sp_fail(-ENOSPC, "all %u wake slots of %s are taken: fewer sleeping consumers, or create the bus with a larger participants_max",
+    return sp_fail(-ENOSPC,
+                   "all %u wake slots of %s are taken: fewer sleeping consumers, or create the bus with a larger participants_max",
                    registry->wakes_max, registry->path);
 }
 
