@@ -394,7 +394,7 @@ SPATE_API void spate_consumer_close(spate_consumer *consumer);
  *   timeout    how long to wait when there is nothing
  * Returns      number of records, 1..count; 0 when there is nothing (timeout 0)
  *              -ETIMEDOUT  nothing came in time
- *              -EINTR      a signal came while waiting
+ *              -EINTR      a signal came while it slept (strategy block; the others do not notice signals: give them a timeout)
  *              -EOVERFLOW  records were lost: spate_consumer_gap says which and why; the next poll goes on behind them
  *              -ESTALE     the topic was deleted and everything readable was read
  * Order        takes E1; releases the previous poll's records (E2)

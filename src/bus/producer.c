@@ -187,10 +187,11 @@ static int64_t choose_partition(struct spate_producer *producer, const struct sp
     return record->partition;
 }
 
-static int64_t timestamp_of(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record)
+/* What the library stamps on records that are claimed now. */
+static int64_t clock_of(struct spate_producer *producer, struct sp_lane *lane)
 {
-    if (producer->timestamp == SPATE_TIMESTAMP_CALLER)
-        return record->timestamp;
+    if (producer->timestamp != SPATE_TIMESTAMP_CLOCK)
+        return 0;
     int64_t now = sp_clock_realtime();
     if (SP_UNLIKELY(now < producer->last_timestamp)) {
         /* the clock was set back: a producer's timestamps never decrease */
@@ -247,10 +248,10 @@ static int claim(struct spate_producer *producer, struct sp_lane *lane, uint64_t
 }
 
 static struct spate_claim fill(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record,
-                               const struct sp_record_shape *shape, struct sp_place place)
+                               const struct sp_record_shape *shape, struct sp_place place, int64_t clock)
 {
     uint8_t *at = lane->writer.data + (place.position & lane->writer.mask);
-    int64_t timestamp = shape->flags & SP_RECORD_TIMESTAMP ? timestamp_of(producer, lane, record) : 0;
+    int64_t timestamp = producer->timestamp == SPATE_TIMESTAMP_CALLER ? record->timestamp : clock;
     return (struct spate_claim){
         .value = sp_record_encode(at, record, shape, timestamp),
         .value_size = record->value_size,
@@ -279,7 +280,7 @@ static int claim_one(struct spate_producer *producer, const struct spate_record 
     producer->open = lane;
     producer->open_batch = false;
     producer->sticky_bytes += (uint32_t)sp_min(shape.size, STICKY_SIZE);
-    *ret = fill(producer, lane, record, &shape, place);
+    *ret = fill(producer, lane, record, &shape, place, clock_of(producer, lane));
     return 0;
 }
 
@@ -339,12 +340,13 @@ static int claim_batch(struct spate_producer *producer, const struct spate_recor
     if (ret_offset)
         *ret_offset = (int64_t)place.offset;
     producer->sticky_bytes += (uint32_t)sp_min((uint64_t)total, STICKY_SIZE);
+    const int64_t clock = clock_of(producer, lane); /* one reading for the batch */
     for (uint32_t i = 0; i < count; i++) {
         struct sp_record_shape shape;
         /* cannot fail: it did not fail above, on the same private input */
         (void)sp_record_plan(&records[i], producer->timestamp != SPATE_TIMESTAMP_NONE, values && !records[i].value, producer->unit,
                              producer->payload_max, &shape);
-        struct spate_claim one = fill(producer, lane, &records[i], &shape, place);
+        struct spate_claim one = fill(producer, lane, &records[i], &shape, place, clock);
         if (values && one.value_size)
             memcpy(one.value, records[i].value, one.value_size);
         if (ret_claims)

@@ -297,7 +297,9 @@ void sp_ring_repair(struct sp_ring *ring, struct sp_liveness liveness, struct sp
     for (uint32_t i = 0; i < ring->consumers_max; i++) {
         struct sp_cursor *cursor = &ring->cursors->slots[i];
         uint64_t owner = atomic_load_explicit(&cursor->owner, memory_order_acquire); /* E11 owner */
-        if (owner == 0 || liveness.alive(liveness.context, owner))
+        /* E12 evict: an active cursor without an owner is damage, but it gates all the same */
+        if (owner == 0 ? atomic_load_explicit(&cursor->state, memory_order_acquire) != SP_CURSOR_ACTIVE
+                       : liveness.alive(liveness.context, owner))
             continue;
         atomic_store_explicit(&cursor->state, SP_CURSOR_FREE, memory_order_release); /* E12 evict */
         atomic_store_explicit(&cursor->owner, 0, memory_order_release);              /* E11 owner */
