@@ -61,11 +61,13 @@ run() {
     status=$?
 }
 
-# background: spate with arguments, in the background; output to $scratch/NAME.out and NAME.err. Leaves $pid.
+# background: spate with arguments, in the background; output to $scratch/NAME.out and NAME.err. Leaves $pid. Its standard input is
+# $input, opened there: a named pipe must not hold up the test itself.
+input=/dev/null
 background() {
     local name=$1
     shift
-    "$tool" "$@" >"$scratch/$name.out" 2>"$scratch/$name.err" &
+    "$tool" "$@" <"$input" >"$scratch/$name.out" 2>"$scratch/$name.err" &
     pid=$!
     pids+=("$pid")
 }
@@ -134,7 +136,7 @@ has_cursors() {
     "$tool" stat --json 2>/dev/null | python3 -c "
 import json, sys
 d = json.load(sys.stdin)
-sys.exit(0 if sum(c['topic'] == '$1' and c['state'] == 'alive' for c in d['cursors']) == $2 else 1)"
+sys.exit(0 if sum(c['topic'] == '$1' and c['state'] == 'alive' for c in d['cursors']) == $2 else 1)" 2>/dev/null
 }
 
 # expect_usage_error: exit 2, a message, nothing on standard output.

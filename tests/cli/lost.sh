@@ -66,7 +66,7 @@ background reader consume gated -c 50000
 reader=$pid
 eventually has_cursors gated 1
 kill -STOP "$reader"
-background writer produce gated <"$scratch/in"
+input=$scratch/in background writer produce gated
 writer=$pid
 sleep 0.2
 kill -CONT "$reader"

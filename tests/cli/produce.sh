@@ -38,7 +38,7 @@ it "-c does not wait for more input than it needs"
 mkfifo "$scratch/open"
 exec 5<>"$scratch/open"
 printf 'one\ntwo' >&5
-background one produce made -c 1 <"$scratch/open"
+input=$scratch/open background one produce made -c 1
 end "$pid"
 expect_status 0
 exec 5>&-
@@ -46,7 +46,7 @@ exec 5>&-
 it "a line is published at once, however slowly they come"
 "$tool" topic create slow
 mkfifo "$scratch/slow"
-background slow produce slow <"$scratch/slow"
+input=$scratch/slow background slow produce slow
 producer=$pid
 exec 6>"$scratch/slow"
 for line in first second; do
@@ -121,7 +121,7 @@ expect_status 1
 expect_err_like 'no room.*spate stat'
 
 it "a full ring is waited for, and goes on when the reader does"
-background waiting produce narrow <"$scratch/in"
+input=$scratch/in background waiting produce narrow
 producer=$pid
 sleep 0.3
 kill -0 "$producer" 2>/dev/null || fail "it did not wait"
@@ -136,7 +136,7 @@ expect_status 0
 it "an exclusive topic has one producer at a time"
 "$tool" topic create sole --mode exclusive
 mkfifo "$scratch/sole"
-background sole produce sole <"$scratch/sole"
+input=$scratch/sole background sole produce sole
 producer=$pid
 exec 7>"$scratch/sole"
 echo mine >&7

@@ -49,7 +49,7 @@ expect_err_like "no topic 'never'.*spate topic create never.*--wait-topic"
 for pair in INT:130 TERM:143; do
     it "produce ends on SIG${pair%:*} with ${pair#*:}, and what it had read is published"
     mkfifo "$scratch/input-$pair"
-    background producer produce topic <"$scratch/input-$pair"
+    input=$scratch/input-$pair background producer produce topic
     exec 5>"$scratch/input-$pair"
     echo "before $pair" >&5
     eventually sh -c "'$tool' consume topic -e -o -1 | grep -qx 'before $pair'"
@@ -66,7 +66,8 @@ background stuck consume full
 stuck=$pid
 eventually has_cursors full 1
 kill -STOP "$stuck"
-background producer produce full < <(seq 1 100000)
+seq 1 100000 >"$scratch/in"
+input=$scratch/in background producer produce full
 sleep 0.3
 kill -INT "$pid"
 end "$pid"
