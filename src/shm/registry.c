@@ -164,7 +164,18 @@ static int map_bus(struct sp_registry *registry, bool writable)
     return 0;
 }
 
-int sp_registry_open(struct sp_registry *registry, const struct sp_registry_options *options)
+/* Whether the path still leads to the file that we hold a lock on: gc may have removed the bus before the lock was ours. */
+static bool is_current(const struct sp_registry *registry)
+{
+    struct stat ours, found;
+    char file[4096 + 8];
+
+    snprintf(file, sizeof file, "%s/bus", registry->path);
+    return fstat(registry->lock.fd, &ours) == 0 && stat(file, &found) == 0 && ours.st_dev == found.st_dev &&
+           ours.st_ino == found.st_ino;
+}
+
+static int open_once(struct sp_registry *registry, const struct sp_registry_options *options)
 {
     *registry = (struct sp_registry){.dir_fd = -1, .lock.fd = -1};
     registry->path = strdup(options->path);
@@ -179,9 +190,66 @@ int sp_registry_open(struct sp_registry *registry, const struct sp_registry_opti
     if (!error && !options->observe) {
         registry->membarrier = sp_membarrier_register() && sp_membarrier();
         error = join(registry, options->name);
+        if (!error && !is_current(registry))
+            error = sp_fail(-ESTALE, "the bus %s was removed while it was opened", options->path);
     }
     if (error)
         sp_registry_close(registry);
+    return error;
+}
+
+/* While gc_dir looks whether anybody uses a bus it holds all participant slots, and it may remove the bus then: both are over in a moment. */
+#define OPEN_TRIES 20
+
+int sp_registry_open(struct sp_registry *registry, const struct sp_registry_options *options)
+{
+    for (int tries = 1;; tries++) {
+        int error = open_once(registry, options);
+        if ((error != -EUSERS && error != -ESTALE && (error != -ENOENT || !options->create)) || tries == OPEN_TRIES)
+            return error;
+        sp_sleep(SP_NS_PER_MS);
+    }
+}
+
+uint64_t sp_registry_collect(struct sp_registry *registry)
+{
+    uint64_t collected = 0;
+
+    for (uint32_t slot = 0; slot < registry->participants_max; slot++) {
+        struct sp_participant *participant = &registry->participants[slot];
+        uint64_t owner = atomic_load_explicit(&participant->owner, memory_order_acquire); /* E11 owner */
+        /* E11 owner */
+        if (owner == registry->owner || atomic_load_explicit(&participant->state, memory_order_acquire) == SP_PARTICIPANT_FREE ||
+            sp_lock_try(&registry->lock, SP_LOCK_PARTICIPANTS + slot) != 0)
+            continue;
+        /* The lock is ours: its holder is dead, and the next one waits. It may have closed orderly meanwhile. */
+        if (atomic_load_explicit(&participant->state, memory_order_acquire) != SP_PARTICIPANT_FREE) { /* E11 owner */
+            atomic_store_explicit(&participant->state, SP_PARTICIPANT_FREE, memory_order_release);    /* E11 owner */
+            collected++;
+        }
+        (void)sp_lock_release(&registry->lock, SP_LOCK_PARTICIPANTS + slot);
+    }
+    return collected;
+}
+
+int sp_registry_lock_all(int dir_fd, const char *path, struct sp_lock *ret)
+{
+    struct sp_map map;
+
+    int error = sp_map_file(dir_fd, "bus", false, sizeof(struct sp_bus_header), path, &map);
+    if (error)
+        return error;
+    error = sp_file_header_check(map.address, SP_BUS_MAGIC, map.size, path);
+    sp_unmap(&map);
+    if (!error)
+        error = sp_lock_open(ret, dir_fd, "bus", O_RDWR);
+    if (error)
+        return error;
+    /* as many as there can be, whatever the header says */
+    for (uint32_t slot = 0; !error && slot < SP_PARTICIPANTS_MAX; slot++)
+        error = sp_lock_try(ret, SP_LOCK_PARTICIPANTS + slot);
+    if (error)
+        sp_lock_close(ret);
     return error;
 }
 

@@ -41,6 +41,13 @@ struct sp_registry_options {
 int sp_registry_open(struct sp_registry *registry, const struct sp_registry_options *options);
 void sp_registry_close(struct sp_registry *registry);
 
+/* sp_registry_collect: mark the slots of dead participants as free. Their generations stay, so that they stay dead. Returns how many. */
+uint64_t sp_registry_collect(struct sp_registry *registry);
+
+/* sp_registry_lock_all: take the locks of all participants of the bus in a directory: while they are held nobody lives there, and nobody can join.
+ * Returns 0, -EAGAIN (somebody lives), -EACCES, -EBADMSG, -EPROTO (not a bus that we understand) */
+int sp_registry_lock_all(int dir_fd, const char *path, struct sp_lock *ret);
+
 /* sp_registry_alive: the liveness callback of src/ring; context is the registry. One system call, unless it is ourselves.
  * Takes E11. */
 bool sp_registry_alive(void *registry, uint64_t owner);
@@ -58,6 +65,9 @@ void sp_registry_describe(const struct sp_registry *registry, uint64_t owner, ch
  * participants), -errno. */
 int sp_wake_acquire(struct sp_registry *registry, uint32_t kind, uint32_t *ret_index, int *ret_fd);
 void sp_wake_release(struct sp_registry *registry, uint32_t index, int fd);
+
+/* sp_wake_collect: free the slots of the dead, and remove their pipes. Returns how many. */
+uint64_t sp_wake_collect(struct sp_registry *registry);
 
 /* sp_wake: wake whoever sleeps there. `index` may be any value: it comes from shared memory. */
 void sp_wake(struct sp_registry *registry, uint32_t index);

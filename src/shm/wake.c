@@ -77,6 +77,28 @@ void sp_wake_release(struct sp_registry *registry, uint32_t index, int fd)
     atomic_store_explicit(&registry->wakes[index].owner, 0, memory_order_release); /* E11 owner */
 }
 
+uint64_t sp_wake_collect(struct sp_registry *registry)
+{
+    uint64_t collected = 0;
+    char name[64];
+
+    for (uint32_t i = 0; i < registry->wakes_max; i++) {
+        struct sp_wake *slot = &registry->wakes[i];
+        uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire); /* E11 owner */
+        if (owner == 0 || sp_registry_alive(registry, owner))
+            continue;
+        /* E11 owner; relaxed on failure: somebody took it meanwhile. Until the store below it is ours, so nobody makes a pipe there */
+        if (!atomic_compare_exchange_strong_explicit(&slot->owner, &owner, registry->owner, memory_order_acq_rel,
+                                                     memory_order_relaxed))
+            continue;
+        pipe_name(i, name);
+        (void)unlinkat(registry->dir_fd, name, 0); /* whatever `kind` says: it may have died between pipe and kind */
+        atomic_store_explicit(&slot->owner, 0, memory_order_release); /* E11 owner */
+        collected++;
+    }
+    return collected;
+}
+
 static void write_pipe(struct sp_registry *registry, uint32_t index)
 {
     struct stat status;
