@@ -174,7 +174,8 @@ static void check_future_start(int filled)
         accepted += error == 0;
         IS(next_offset(consumer), -1);
     }
-    CHECKF(accepted == 1000, "after %d records only %d of 1000 were accepted, though the consumer had nothing to read", filled, accepted);
+    CHECKF(accepted == 1000, "after %d records only %d of 1000 were accepted, though the consumer had nothing to read", filled,
+           accepted);
     record.timestamp = 10 * 100000;
     OK(spate_publish(f.producer, &record, 0, NULL));
     IS(next_offset(consumer), filled + 1000);
