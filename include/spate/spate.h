@@ -454,6 +454,7 @@ SPATE_API int spate_resume(spate_consumer *consumer, int32_t partition);
 /* spate_consumer_fd: a descriptor for poll/epoll/select loops that becomes readable when records may be there.
  * Once asked for, every spate_poll with timeout 0 that finds nothing arms it, so the loop is: wait for the descriptor, poll until 0.
  *   returns the descriptor (owned by the consumer; do not read or close it), -ENOSPC (wake table full), or another -errno
+ * Stirs        it also becomes readable 8 ms after it was armed, for what no producer tells of (one that died before it could)
  * Cost         a producer that meets an armed descriptor pays the wake-up (a write to a named pipe); others pay nothing */
 SPATE_API int spate_consumer_fd(spate_consumer *consumer);
 

@@ -114,6 +114,8 @@ int sp_attach(struct spate_topic *topic, uint32_t partition, enum sp_access acce
     if (!attachment) {
         attachment = calloc(1, sizeof *attachment);
         error = attachment ? attach(topic, partition, access, attachment) : sp_fail(-ENOMEM, "no memory for an attachment");
+        if (error == -ENOENT)
+            error = sp_fail(-ESTALE, "topic %s was deleted: open it anew", topic->info.name);
         if (error) {
             if (attachment)
                 unmap(attachment);

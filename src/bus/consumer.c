@@ -138,7 +138,7 @@ int spate_consumer_open(spate_topic *topic, const struct spate_consumer_options 
     consumer->policy = options.policy;
     consumer->wait = sp_wait_strategy(options.wait);
     consumer->gate_timeout = options.gate_timeout;
-    consumer->pipe_fd = -1;
+    consumer->poll_fd = consumer->pipe_fd = consumer->timer_fd = -1;
     consumer->futex_slot = -1;
     consumer->topic = topic;
     snprintf(consumer->name, sizeof consumer->name, "%s", options.name ? options.name : topic->bus->name);
@@ -164,11 +164,9 @@ void spate_consumer_close(spate_consumer *consumer)
         return;
     for (uint32_t i = 0; consumer->lanes && i < consumer->lanes_count; i++)
         close_lane(consumer, &consumer->lanes[i]);
-    struct sp_registry *registry = &consumer->topic->bus->registry;
-    if (consumer->pipe_fd >= 0)
-        sp_wake_release(registry, consumer->pipe_slot, consumer->pipe_fd);
+    sp_consumer_close_fd(consumer);
     if (consumer->futex_slot >= 0)
-        sp_wake_release(registry, (uint32_t)consumer->futex_slot, -1);
+        sp_wake_release(&consumer->topic->bus->registry, (uint32_t)consumer->futex_slot, -1);
     sp_topic_drop(consumer->topic);
     free(consumer->lanes);
     consumer->magic = UINT64_MAX;
@@ -185,8 +183,16 @@ static void settle(struct sp_consumer_lane *lane)
     uint64_t size;
     uint32_t count;
 
-    if (sp_reader_poll(reader, &record, 1) <= 0)
-        return; /* the next poll goes on, with everything it can do about what stands there */
+    int found = sp_reader_poll(reader, &record, 1);
+    if (found < 0)
+        return; /* the next poll deals with it */
+    if (found == 0) {
+        /* nothing matches yet: hold up nobody with records that are not wanted */
+        reader->first = reader->next;
+        if (!sp_reader_is_lapped(reader, reader->next.position))
+            sp_reader_release(reader);
+        return;
+    }
     /* the poll stepped over the record it found: walk from where it began to just before it */
     struct sp_place place = reader->first;
     while (place.offset < (uint64_t)record.offset && sp_ring_step(reader->ring, place, &size, &count)) {

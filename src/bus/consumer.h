@@ -29,7 +29,8 @@ struct spate_consumer {
     struct spate_gap gap;
     struct spate_topic *topic;
     int64_t gate_timeout;
-    int pipe_fd; /* -1: never asked for */
+    int poll_fd; /* what the caller polls, -1: never asked for; an epoll of the two below */
+    int pipe_fd, timer_fd;
     uint32_t pipe_slot;
     int64_t futex_slot; /* -1: never slept */
     uint32_t last_lane; /* of the last record read by spate_read */
@@ -54,9 +55,11 @@ int sp_consumer_unstick(struct spate_consumer *consumer, int64_t now, bool *ret_
  * Returns 0 (spun), 1 (slept), -ETIMEDOUT, -EINTR */
 int sp_consumer_wait_once(struct spate_consumer *consumer, int64_t waited, int64_t deadline, bool pending);
 
-/* sp_consumer_arm: make the pipe readable at the next publish. sp_consumer_disarm: no longer. */
-void sp_consumer_arm(struct spate_consumer *consumer);
+/* sp_consumer_arm: make the descriptor readable at the next publish (pending: soon, for a claim is waited for).
+ * sp_consumer_disarm: no longer. sp_consumer_close_fd: give it up. */
+void sp_consumer_arm(struct spate_consumer *consumer, bool pending);
 void sp_consumer_disarm(struct spate_consumer *consumer);
+void sp_consumer_close_fd(struct spate_consumer *consumer);
 
 /* sp_consumer_place: put a lane at a start (enum spate_start). Returns 0, -ERANGE, -ENODATA. */
 int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value);

@@ -7,6 +7,10 @@
  * Runs in the consumer's thread. */
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arch.h"
@@ -61,6 +65,16 @@ static bool has_something(struct spate_consumer *consumer)
     return false;
 }
 
+static int nap(int64_t deadline)
+{
+    int64_t left = deadline - sp_clock_monotonic();
+    struct timespec slice = {.tv_nsec = left < SLICE_NO_BARRIER ? left : SLICE_NO_BARRIER};
+
+    if (left <= 0)
+        return -ETIMEDOUT;
+    return nanosleep(&slice, NULL) < 0 && errno == EINTR ? -EINTR : 0;
+}
+
 static int sleep_until_woken(struct spate_consumer *consumer, int64_t deadline, bool pending)
 {
     struct sp_registry *registry = &consumer->topic->bus->registry;
@@ -68,9 +82,8 @@ static int sleep_until_woken(struct spate_consumer *consumer, int64_t deadline, 
 
     if (consumer->futex_slot < 0) {
         uint32_t slot;
-        int error = sp_wake_acquire(registry, SP_WAKE_FUTEX, &slot, NULL);
-        if (error)
-            return error;
+        if (sp_wake_acquire(registry, SP_WAKE_FUTEX, &slot, NULL) != 0)
+            return nap(deadline); /* all wake slots are taken: nobody can wake us, so look often */
         consumer->futex_slot = slot;
     }
     struct sp_wake *wake = &registry->wakes[consumer->futex_slot];
@@ -105,6 +118,8 @@ int sp_consumer_wait_once(struct spate_consumer *consumer, int64_t waited, int64
     return error == -ETIMEDOUT ? 1 : error ? error : 1;
 }
 
+/* The descriptor is an epoll of two: the pipe that producers write to, and a timer for what no producer tells us of (a claim
+ * whose owner may die, a producer that died between commit and wake-up). */
 static void drain(struct spate_consumer *consumer)
 {
     char bytes[256];
@@ -113,10 +128,16 @@ static void drain(struct spate_consumer *consumer)
     }
 }
 
-void sp_consumer_arm(struct spate_consumer *consumer)
+static void set_timer(struct spate_consumer *consumer, int64_t after)
 {
-    if (!consumer->armed)
-        drain(consumer);
+    struct itimerspec once = {.it_value.tv_nsec = after};
+    (void)timerfd_settime(consumer->timer_fd, 0, &once, NULL); /* also makes it unreadable again */
+}
+
+void sp_consumer_arm(struct spate_consumer *consumer, bool pending)
+{
+    drain(consumer);
+    set_timer(consumer, pending ? SLICE_PENDING : SLICE_IDLE);
     (void)raise_flags(consumer, consumer->pipe_slot);
     consumer->armed = true;
 }
@@ -125,20 +146,50 @@ void sp_consumer_disarm(struct spate_consumer *consumer)
 {
     lower_flags(consumer);
     drain(consumer);
+    set_timer(consumer, 0);
     consumer->armed = false;
+}
+
+void sp_consumer_close_fd(struct spate_consumer *consumer)
+{
+    if (consumer->pipe_fd >= 0)
+        sp_wake_release(&consumer->topic->bus->registry, consumer->pipe_slot, consumer->pipe_fd);
+    if (consumer->timer_fd >= 0)
+        close(consumer->timer_fd);
+    if (consumer->poll_fd >= 0)
+        close(consumer->poll_fd);
+    consumer->pipe_fd = consumer->timer_fd = consumer->poll_fd = -1;
+}
+
+static int open_fd(struct spate_consumer *consumer)
+{
+    struct epoll_event readable = {.events = EPOLLIN};
+
+    int error = sp_wake_acquire(&consumer->topic->bus->registry, SP_WAKE_PIPE, &consumer->pipe_slot, &consumer->pipe_fd);
+    if (error)
+        return error;
+    consumer->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    consumer->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (consumer->timer_fd < 0 || consumer->poll_fd < 0 ||
+        epoll_ctl(consumer->poll_fd, EPOLL_CTL_ADD, consumer->pipe_fd, &readable) < 0 ||
+        epoll_ctl(consumer->poll_fd, EPOLL_CTL_ADD, consumer->timer_fd, &readable) < 0) {
+        error = sp_fail(-errno, "cannot make a descriptor to poll: %s", strerror(errno));
+        sp_consumer_close_fd(consumer);
+    }
+    return error;
 }
 
 int spate_consumer_fd(spate_consumer *consumer)
 {
     if (!consumer || consumer->magic != SP_CONSUMER_HANDLE)
         return sp_handle_error(consumer, "consumer");
-    if (consumer->pipe_fd < 0) {
-        int error = sp_wake_acquire(&consumer->topic->bus->registry, SP_WAKE_PIPE, &consumer->pipe_slot, &consumer->pipe_fd);
+    if (consumer->poll_fd < 0) {
+        int error = open_fd(consumer);
         if (error)
             return error;
-        sp_consumer_arm(consumer);
+        sp_consumer_arm(consumer, false);
         if (has_something(consumer))
             sp_wake(&consumer->topic->bus->registry, consumer->pipe_slot); /* readable now */
     }
-    return consumer->pipe_fd;
+    return consumer->poll_fd;
 }

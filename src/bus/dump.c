@@ -1,8 +1,8 @@
 /* dump.c: a ring file as it is: its header, and every record, claim and damaged byte in it, without a bus.
  *
- * Implements spate_dump. The file may be live, left by the dead, copied to another machine, or garbage: it is mapped read-only by its path, the constants of
- * its header are copied, the copy is checked, and the walk (walk.h) does not believe the rest. Who is alive cannot be known without the bus, so every
- * open claim is shown as claimed. */
+ * Implements spate_dump. The file may be live, left by the dead, copied to another machine, or garbage: it is mapped
+ * read-only by its path, the constants of its header are copied, the copy is checked, and the walk (walk.h) does not believe
+ * the rest. Who is alive cannot be known without the bus, so every open claim is shown as claimed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>

@@ -2,14 +2,18 @@
  *
  * Nothing needs it to go on: whoever is alive repairs what it meets. Implements spate_gc, spate_gc_dir and spate_bus_list.
  *
- * IN ONE BUS the order is: rings, wake slots, unfinished topics, participants. All but the last are found by owner words of the dead, which stay dead
- * whatever happens (the next holder of a participant slot has another generation), so gc may die anywhere and be run anew.
+ * IN ONE BUS the order is: rings, wake slots, unfinished topics, participants. All but the last are found by owner words of
+ * the dead, which stay dead whatever happens (the next holder of a participant slot has another generation), so gc may die
+ * anywhere and be run anew.
  *
- * A BUS NOBODY USES is one of which all participant bytes can be locked. gc_dir takes the kernel locks of all of them at once, which
- * every joiner needs one of: from then on nobody takes part, and nobody can begin to. Under these locks it looks for topics, renames the directory to
- * `~gone.<random>` and removes it. Somebody who is joining at that moment either has its byte already (then the lock on all of them fails, and the
- * bus stays), or gets no byte until the locks go with the removed file; sp_registry_open then sees that the path no longer leads to the file that it has
- * open, and begins anew. A gc that dies here leaves a `~gone.` directory, which nobody can join; the next one removes it. */
+ * A BUS NOBODY USES is one of which all participant bytes can be locked. gc_dir takes the kernel locks of all of them at
+ * once, which every joiner needs one of: from then on nobody takes part, and nobody can begin to. Under these locks it looks
+ * for topics, renames the directory to
+ * `~gone.<random>` and removes it. Somebody who is joining at that moment either has its byte already (then the lock on all
+ *     of them fails, and the
+ * bus stays), or gets no byte until the locks go with the removed file; sp_registry_open then sees that the path no longer
+ * leads to the file that it has open, and begins anew. A gc that dies here leaves a `~gone.` directory, which nobody can
+ * join; the next one removes it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 /* inspect.c: what a bus looks like right now: participants, rings, producers, cursors, counters.
  *
- * Implements the looking part of inspect.h, for tools and monitoring. Works on bus handles of either kind (SPATE_BUS_OBSERVE or not) and maps
- * everything read-only. What it reads is changed by others meanwhile, perhaps by hostile ones: each value is read once, and whatever
- * leads to another place in memory is checked against the private copies that were checked at attach. */
+ * Implements the looking part of inspect.h, for tools and monitoring. Works on bus handles of either kind (SPATE_BUS_OBSERVE
+ * or not) and maps everything read-only. What it reads is changed by others meanwhile, perhaps by hostile ones: each value is
+ * read once, and whatever leads to another place in memory is checked against the private copies that were checked at attach.
+ * */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -240,7 +241,8 @@ static uint32_t count_alive(struct spate_bus *bus, const struct sp_ring *ring, b
     return count;
 }
 
-/* Whether the kernel maps this ring with huge pages: the lines of /proc/self/smaps about its mapping say so. Asked only for rings that want them. */
+/* Whether the kernel maps this ring with huge pages: the lines of /proc/self/smaps about its mapping say so. Asked only for
+ * rings that want them. */
 static bool has_huge_pages(const struct spate_topic *topic, const struct sp_attachment *attachment)
 {
     const uintptr_t start = (uintptr_t)attachment->data_map.address;

@@ -189,9 +189,9 @@ static int wait_and_poll(struct spate_consumer *consumer, struct spate_record *r
                 return -ETIMEDOUT;
         }
         if (timeout == 0 && !moved) {
-            if (consumer->pipe_fd < 0)
+            if (consumer->poll_fd < 0)
                 return 0;
-            sp_consumer_arm(consumer);
+            sp_consumer_arm(consumer, pending);
         } else if (!moved) {
             slept = sp_consumer_wait_once(consumer, now - since, deadline, pending);
             if (slept < 0)
@@ -218,7 +218,7 @@ int spate_poll(spate_consumer *consumer, struct spate_record *records, uint32_t 
             sp_consumer_disarm(consumer);
         return n;
     }
-    if (timeout == 0 && consumer->pipe_fd < 0 && ++consumer->empty_polls % STUCK_LOOK_EVERY != 0)
+    if (timeout == 0 && consumer->poll_fd < 0 && ++consumer->empty_polls % STUCK_LOOK_EVERY != 0)
         return 0;
     return wait_and_poll(consumer, records, count, timeout);
 }

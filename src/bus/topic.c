@@ -42,6 +42,17 @@ static void fill_info(struct spate_topic_info *info, const struct sp_topic_file 
     info->name[sizeof info->name - 1] = 0;
 }
 
+/* Whether the directory that was opened is still the topic's. */
+static bool is_current(const struct spate_topic *topic, const char *name)
+{
+    char directory[SPATE_TOPIC_NAME_MAX + 8];
+    struct stat ours, named;
+
+    sp_topic_directory(name, directory);
+    return fstat(topic->dir_fd, &ours) == 0 && fstatat(topic->bus->registry.dir_fd, directory, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
 /* The topic file, checked; a private copy is what everything else rests on. */
 static int read_topic(struct spate_topic *topic, const char *name)
 {
@@ -279,35 +290,68 @@ static int mark_ring(struct spate_topic *topic, uint32_t partition, bool force, 
     return error;
 }
 
+/* Mark all rings deleted; all or none. */
+static int mark_rings(struct spate_topic *topic, bool force)
+{
+    for (uint32_t i = 0; i < topic->info.partitions; i++) {
+        int error = mark_ring(topic, i, force, SP_STATE_DELETED);
+        if (error == 0 || (force && (error == -EBADMSG || error == -EPROTO)))
+            continue;
+        char text[SP_ERROR_TEXT_SIZE];
+        snprintf(text, sizeof text, "%s", spate_last_error());
+        while (i > 0)
+            (void)mark_ring(topic, --i, true, SP_STATE_LIVE);
+        return sp_fail(error, "%s", text);
+    }
+    return 0;
+}
+
+static int mark_topic(struct spate_topic *topic)
+{
+    struct sp_map map;
+    int error = sp_map_file(topic->dir_fd, "topic", true, sizeof(struct sp_topic_file), topic->info.name, &map);
+    if (error)
+        return error;
+    struct sp_topic_file *file = map.address;
+    atomic_store_explicit(&file->state, SP_STATE_DELETED, memory_order_release); /* E11 owner */
+    sp_unmap(&map);
+    return 0;
+}
+
+/* Of several deleters one works at a time, and the others find that the name is another topic's now, or nobody's. */
+static int delete_locked(struct spate_topic *topic, bool force)
+{
+    struct sp_lock lock;
+
+    int error = sp_lock_open(&lock, topic->dir_fd, "topic", O_RDWR);
+    if (error)
+        return sp_fail(error, "cannot delete topic %s: %s", topic->info.name, strerror(-error));
+    error = sp_lock_wait(&lock, 0, SP_RING_LOCK_TIMEOUT);
+    if (error)
+        error = sp_fail(-EBUSY, "topic %s is being deleted by another process, which does not go on", topic->info.name);
+    else if (!is_current(topic, topic->info.name))
+        error = sp_fail(-ENOENT, "topic %s was deleted just now", topic->info.name);
+    if (!error)
+        error = mark_rings(topic, force);
+    if (!error)
+        error = mark_topic(topic);
+    if (!error)
+        error = sp_remove_topic_directory(topic->bus, topic->info.name);
+    sp_lock_close(&lock);
+    return error;
+}
+
 int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags)
 {
     const bool force = flags & SPATE_DELETE_FORCE;
     spate_topic *topic;
 
     int error = spate_topic_open(bus, name, &topic);
-    if (error == -EBADMSG || error == -EPROTO) {
-        /* A directory that is no topic of ours: its owner may still be rid of it. */
-        return force ? sp_remove_topic_directory(bus, name) : error;
-    }
+    if ((error == -EBADMSG || error == -EPROTO) && force)
+        return sp_remove_topic_directory(bus, name); /* no topic of ours; its owner may still be rid of it */
     if (error)
         return error;
-    uint32_t marked = 0;
-    for (; !error && marked < topic->info.partitions; marked++) {
-        error = mark_ring(topic, marked, force, SP_STATE_DELETED);
-        if (error == -EBADMSG && force)
-            error = 0;
-        if (error)
-            break;
-    }
-    if (error) {
-        char text[SP_ERROR_TEXT_SIZE];
-        snprintf(text, sizeof text, "%s", spate_last_error());
-        while (marked > 0)
-            (void)mark_ring(topic, --marked, true, SP_STATE_LIVE);
-        error = sp_fail(error, "%s", text);
-    } else {
-        error = sp_remove_topic_directory(bus, name);
-    }
+    error = delete_locked(topic, force);
     spate_topic_close(topic);
     return error;
 }

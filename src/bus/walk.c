@@ -1,7 +1,7 @@
 /* walk.c: walking a ring that may hold anything (see walk.h).
  *
- * Called by dump.c and verify.c. Every value from memory is checked before it leads anywhere: places only grow, by at least 8 bytes each, up to an end
- * that is fixed at the beginning and at most one ring behind the start. */
+ * Called by dump.c and verify.c. Every value from memory is checked before it leads anywhere: places only grow, by at least 8
+ * bytes each, up to an end that is fixed at the beginning and at most one ring behind the start. */
 #include "bus/walk.h"
 
 #include "base/align.h"

@@ -57,7 +57,7 @@ int sp_lock_open(struct sp_lock *lock, int dir_fd, const char *name, int flags)
         table = grown;
         table_capacity = capacity;
     }
-    int fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         error = -errno;
         goto out;

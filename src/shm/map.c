@@ -28,7 +28,7 @@
 int sp_map_file(int dir_fd, const char *name, bool writable, uint64_t least, const char *path, struct sp_map *ret)
 {
     struct stat status;
-    int fd = openat(dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0)
         return sp_fail(-errno, "cannot open %s/%s: %s", path, name, strerror(errno));
