@@ -226,6 +226,8 @@ static bool repair_range(struct sp_ring *ring, struct sp_place place, struct sp_
             place = newer;
             continue;
         }
+        if (end.position - place.position > ring->capacity)
+            return true; /* the words that say so are damaged: honestly, the tail is at most a ring above the oldest position */
         if (sp_ring_is_committed(ring, place) && sp_ring_step(ring, place, &size, &count)) {
             place = (struct sp_place){place.position + size, place.offset + count};
             continue;
