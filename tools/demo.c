@@ -227,10 +227,10 @@ static void remove_bus(const char *path)
 static int run_demo(const struct command *command, int argc, char **argv)
 {
     struct demo demo = {.plan = {.consumers = 3, .paced = 40000, .paced_rate = 20000}};
-    const char *output = NULL, *data;
+    const char *output = NULL, *data = NULL;
     uint64_t consumers = 3;
     char root[] = "/dev/shm/spate-demo.XXXXXX", bus[sizeof root + 8];
-    size_t size;
+    size_t size = 0;
     const struct option_spec specs[] = {
         {'O', "output", "DIR", "directory for a file per consumer and partition with the lines it saw; needed", set_text, &output},
         {0, "consumers", "N", "consumer processes, 1 to 16; default 3", set_count, &consumers},
