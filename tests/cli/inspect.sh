@@ -9,7 +9,7 @@ hold_claim() {
     holder=$!
     pids+=("$holder")
     local tries=0
-    while ! grep -q claimed "$scratch/holder.out"; do
+    while ! grep -qs claimed "$scratch/holder.out"; do
         kill -0 "$holder" 2>/dev/null && [ "$tries" -lt 200 ] || return 1
         tries=$((tries + 1))
         sleep 0.05
@@ -112,8 +112,7 @@ expect_status 1
 expect_err_like nowhere
 
 it "gc frees what a killed process left"
-kill -KILL "$reader"
-wait "$reader" 2>/dev/null
+kill_hard "$reader"
 run stat --json
 expect_json '[p["state"] for p in d["participants"]] == ["dead"]'
 run gc --json
@@ -165,8 +164,7 @@ if hold_claim held; then
     expect_json '[r["state"] for r in d["records"]] == ["claimed", "committed"] and d["records"][0]["owner_slot"] >= 0'
 
     it "a claim whose owner died is stepped over, and gc repairs it"
-    kill -KILL "$holder"
-    wait "$holder" 2>/dev/null
+    kill_hard "$holder"
     run consume held -e -f '%o %s\n'
     expect_out '1 behind'
     run gc --json

@@ -67,6 +67,7 @@ input=/dev/null
 background() {
     local name=$1
     shift
+    : >"$scratch/$name.out"
     "$tool" "$@" <"$input" >"$scratch/$name.out" 2>"$scratch/$name.err" &
     pid=$!
     pids+=("$pid")
@@ -83,6 +84,11 @@ end() {
     kill -0 "$1" 2>/dev/null && fail "it does not end" && kill -KILL "$1"
     wait "$1" 2>/dev/null
     status=$?
+}
+
+# kill_hard: SIGKILL, and the shell's remark about it is not shown.
+kill_hard() {
+    { kill -KILL "$1" && wait "$1"; } 2>/dev/null
 }
 
 # eventually: a command becomes true within 20 s.
@@ -124,9 +130,8 @@ expect_same() {
     cmp "$1" "$2" >"$scratch/cmp" 2>&1 || fail "files differ: $(cat "$scratch/cmp")"
 }
 
-# expect_json: standard output is JSON, and the Python expression about it (`d`) is true.
+# expect_json: standard output is one JSON document, and the Python expression about it (`d`) is true.
 expect_json() {
-    python3 -m json.tool <"$scratch/out" >/dev/null 2>"$scratch/json.err" || { fail "not JSON: $(cat "$scratch/json.err")"; return; }
     python3 -c "import json, sys; d = json.load(sys.stdin); sys.exit(0 if ($1) else 1)" <"$scratch/out" 2>"$scratch/json.err" ||
         fail "not true of the JSON: $1 $(tail -1 "$scratch/json.err"): $(head -c 400 "$scratch/out")"
 }

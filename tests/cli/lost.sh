@@ -81,8 +81,7 @@ background reader consume gated
 reader=$pid
 eventually has_cursors gated 1
 kill -STOP "$reader"
-kill -KILL "$reader"
-wait "$reader" 2>/dev/null
+kill_hard "$reader"
 run produce gated --timeout 10s <"$scratch/in"
 expect_status 0
 
