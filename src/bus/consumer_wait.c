@@ -34,8 +34,8 @@ static bool raise_flags(struct spate_consumer *consumer, uint32_t wake_slot)
             continue;
         /* relaxed: published by the release store of `asleep` */
         atomic_store_explicit(&lane->reader.cursor->wake_slot, wake_slot, memory_order_relaxed);
-        atomic_store_explicit(&lane->reader.cursor->asleep, 1, memory_order_release);            /* E7 sleep */
-        atomic_store_explicit(&lane->attachment->ring.cursors->notice, 1, memory_order_release); /* E7 sleep */
+        atomic_store_explicit(&lane->reader.cursor->asleep, 1, memory_order_release); /* E7 sleep */
+        sp_notice_raise(&lane->attachment->ring.cursors->notice);
     }
     if (consumer->topic->bus->registry.membarrier && sp_membarrier())
         return true;

@@ -89,6 +89,8 @@ int sp_partition_repair(struct spate_topic *topic, uint32_t partition, struct sp
 /* sp_wake_sleepers, sp_wake_space: slow halves of commit (E7) and release (E8). */
 void sp_wake_sleepers(struct spate_bus *bus, struct sp_ring *ring, _Atomic uint64_t *counter);
 void sp_wake_space(struct sp_ring *ring);
+/* sp_notice_raise: say on a notice word that somebody sleeps, or that the ring wants attention. */
+void sp_notice_raise(_Atomic uint32_t *notice);
 
 /* sp_wait_strategy: AUTO resolved for this machine. sp_spin_time: ns to spin before sleeping or yielding. */
 uint32_t sp_wait_strategy(uint32_t asked);

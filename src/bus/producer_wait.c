@@ -88,7 +88,7 @@ static int sleep_for_room(struct spate_producer *producer, struct sp_lane *lane,
     int64_t slice = by_claim ? SLICE_CLAIM : SLICE_GATE;
 
     uint32_t sequence = atomic_load_explicit(&cursors->space_sequence, memory_order_acquire); /* E8 sleep for room */
-    atomic_store_explicit(&cursors->space_notice, 1, memory_order_release);                   /* E8 sleep for room */
+    sp_notice_raise(&cursors->space_notice);
     if (!registry->membarrier || !sp_membarrier()) {
         atomic_thread_fence(memory_order_seq_cst); /* E8 sleep for room, as good as it gets; the slice does the rest */
         slice = slice < SP_NS_PER_MS ? slice : SP_NS_PER_MS;

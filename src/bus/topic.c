@@ -279,9 +279,8 @@ static int mark_ring(struct spate_topic *topic, uint32_t partition, bool force, 
             error = sp_fail(-EBUSY, "topic %s is in use by %s: close it first, or force the deletion", topic->info.name, who);
         } else {
             atomic_store_explicit(&ring->header->state, state, memory_order_release); /* E11 owner */
-            atomic_store_explicit(&ring->cursors->notice, 1, memory_order_release);   /* E7 sleep: producers look at the state */
             sp_wake_sleepers(topic->bus, ring, NULL);
-            atomic_store_explicit(&ring->cursors->notice, 1, memory_order_release); /* E7 sleep: again, for the producers */
+            sp_notice_raise(&ring->cursors->notice); /* producers look at the state when they see it */
             sp_wake_space(ring);
         }
         sp_ring_unlock(&lock);

@@ -11,33 +11,49 @@
 #include "bus/internal.h"
 #include "shm/sleep.h"
 
+/* A notice word is 0 while nobody sleeps. Sleepers count it up; a waker that has woken everybody sets it back to 0, but only if nobody came
+ * meanwhile. A waker that dies or is stopped half-way leaves it as it was, and the next one does it all again: waking twice is harmless. */
+void sp_notice_raise(_Atomic uint32_t *notice)
+{
+    while (atomic_fetch_add_explicit(notice, 1, memory_order_acq_rel) == UINT32_MAX) { /* E7 sleep, E8 */
+        /* it went round to 0, which would mean that nobody sleeps: once more */
+    }
+}
+
+static void notice_lower(_Atomic uint32_t *notice, uint32_t seen)
+{
+    /* E7 sleep, E8 sleep for room; relaxed: on failure somebody came, and the next waker sees to it */
+    atomic_compare_exchange_strong_explicit(notice, &seen, 0, memory_order_acq_rel, memory_order_relaxed);
+}
+
 void sp_wake_sleepers(struct spate_bus *bus, struct sp_ring *ring, _Atomic uint64_t *counter)
 {
     struct sp_cursors_header *cursors = ring->cursors;
-
-    /* E7 sleep: first the notice, then the flags; a sleeper sets them the other way round, so its flag is seen or its notice
-     * stays for the next commit, and it looks again itself after setting both */
-    atomic_exchange_explicit(&cursors->notice, 0, memory_order_seq_cst);
+    uint32_t notice = atomic_load_explicit(&cursors->notice, memory_order_acquire);       /* E7 sleep */
     uint32_t used = atomic_load_explicit(&cursors->consumers_used, memory_order_acquire); /* E11 owner */
+
     for (uint32_t i = 0; i < used && i < ring->consumers_max; i++) {
         struct sp_cursor *cursor = &cursors->slots[i];
-        if (atomic_load_explicit(&cursor->asleep, memory_order_acquire) == 0 ||      /* E7 sleep */
-            atomic_exchange_explicit(&cursor->asleep, 0, memory_order_acq_rel) == 0) /* E7 sleep: one waker is enough */
+        if (atomic_load_explicit(&cursor->asleep, memory_order_acquire) == 0) /* E7 sleep */
             continue;
         /* relaxed: behind the acquire of `asleep`; any value is safe */
         sp_wake(&bus->registry, atomic_load_explicit(&cursor->wake_slot, memory_order_relaxed));
         if (counter)
             sp_count(counter, 1);
     }
+    /* a deleted topic keeps its notice, so that every producer looks at the state */
+    if (atomic_load_explicit(&ring->header->state, memory_order_acquire) == SP_STATE_LIVE) /* E11 owner */
+        notice_lower(&cursors->notice, notice);
 }
 
 void sp_wake_space(struct sp_ring *ring)
 {
     struct sp_cursors_header *cursors = ring->cursors;
+    uint32_t notice = atomic_load_explicit(&cursors->space_notice, memory_order_acquire); /* E8 sleep for room */
 
-    atomic_exchange_explicit(&cursors->space_notice, 0, memory_order_seq_cst);    /* E8 sleep for room */
     atomic_fetch_add_explicit(&cursors->space_sequence, 1, memory_order_acq_rel); /* E8 sleep for room */
     sp_futex_wake(&cursors->space_sequence, INT_MAX);
+    notice_lower(&cursors->space_notice, notice);
 }
 
 static int usable_cores(void)

@@ -5,10 +5,9 @@
  * off size field            written by            access             may
  *   0   64 file             creator               layout.h
  *  64    4 consumers_max    creator               plain              never change
- * 128    4 notice           consumers, producers  relaxed, exchange  1: somebody may be asleep (E7). Producers load it after
- *                                                                    each commit
+ * 128    4 notice           consumers, producers  relaxed, add, CAS  not 0: somebody may be asleep (E7). Loaded after each commit
  * 132    4 consumers_used   ring lock             release/acquire    only grow: slots at and beyond it were never used
- * 256    4 space_notice     producers, consumers  relaxed, exchange  1: a producer may be asleep for room (E8)
+ * 256    4 space_notice     producers, consumers  relaxed, add, CAS  not 0: a producer may be asleep for room (E8)
  * 260    4 space_sequence   consumers             fetch-add          only grow (futex word of those producers)
  * 512      slots[consumers_max], 256 bytes each:
  *
@@ -23,7 +22,7 @@
  *                                                                  ring lock
  * 140    4 policy         owner                plain, before ACTIVE enum spate_policy
  * 144    8 gate_timeout   owner                plain, before ACTIVE ns, or -1
- * 152    4 asleep         owner, wakers        exchange            1: wake wake_slot when something is published (E7)
+ * 152    4 asleep         owner                release/acquire     1: wake wake_slot when something is published (E7)
  * 156    4 wake_slot      owner                plain, before asleep index into the bus's wakes
  * 160   32 name           owner                plain
  * 192   64 unused */
