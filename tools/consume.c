@@ -279,7 +279,7 @@ static int run(const struct command *command, int argc, char **argv)
     tool_catch_signals();
     status = open_all(command, &consume);
     if (status == STATUS_GO_ON) {
-        progress_start(&consume.progress, consume.quiet);
+        progress_start(&consume.progress, !consume.quiet && !output_is_terminal());
         status = consume_records(&consume);
         progress_clear(&consume.progress);
         output_flush();

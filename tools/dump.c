@@ -193,7 +193,7 @@ static int dump_file(struct dump *dump)
         print_info(dump);
     }
     if (!dump->header_only) {
-        progress_start(&dump->progress, false);
+        progress_start(&dump->progress, !output_is_terminal());
         struct spate_dump_info ignored; /* on a live ring the second look differs; what was printed stays */
         error = spate_dump(dump->path, &ignored, visit, dump);
         progress_clear(&dump->progress);

@@ -358,7 +358,7 @@ static int run(const struct command *command, int argc, char **argv)
     tool_catch_signals();
     status = open_all(command, &produce);
     if (status == STATUS_GO_ON) {
-        progress_start(&produce.progress, produce.quiet);
+        progress_start(&produce.progress, !produce.quiet && !produce.tee && isatty(STDIN_FILENO) != 1);
         status = produce.raw ? produce_files(&produce, argc - 1, argv + 1) : produce_lines(&produce);
         progress_clear(&produce.progress);
     }

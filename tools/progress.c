@@ -12,9 +12,9 @@
 
 enum { INTERVAL_MS = 250 };
 
-void progress_start(struct progress *progress, bool quiet)
+void progress_start(struct progress *progress, bool wanted)
 {
-    *progress = (struct progress){.shown = !quiet && isatty(STDERR_FILENO) == 1 && isatty(STDOUT_FILENO) != 1};
+    *progress = (struct progress){.shown = wanted && isatty(STDERR_FILENO) == 1};
     if (progress->shown) {
         progress->started = tool_clock();
         progress->next_time = progress->started + NS_PER_S; /* short work shows nothing */

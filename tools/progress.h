@@ -1,7 +1,7 @@
 /* progress.h: a line on standard error that says how far long work is, when standard error is a terminal.
  *
- * Shown at most four times a second and only when standard output does not go to the same terminal, where it would be in the way.
- * Called by the commands' loops, once per batch: a call costs a clock reading, and nothing where it is not shown. */
+ * Shown at most four times a second. Called by the commands' loops, once per batch: a call costs a clock reading, and nothing where it is
+ * not shown. */
 #ifndef PROGRESS_H
 #define PROGRESS_H
 
@@ -15,7 +15,8 @@ struct progress {
     uint64_t records, bytes;
 };
 
-void progress_start(struct progress *progress, bool quiet);
+/* progress_start: `wanted` is whether it would not be in the way: not asked to be quiet, nothing else on the same terminal. */
+void progress_start(struct progress *progress, bool wanted);
 void progress_add(struct progress *progress, uint64_t records, uint64_t bytes);
 
 /* progress_clear: take the line away, before a message and at the end. */

@@ -68,8 +68,14 @@ int tool_try_open_bus(const struct command *command, enum tool_access access, co
     int error = spate_bus_open(NULL, &options, ret_bus);
     if (error == -ENOENT && access == TOOL_OBSERVE) {
         /* There is nothing to observe yet: make it, as every other command would, so that `spate topic list` on a fresh machine
-         * shows an empty list and not an error. */
+         * shows an empty list and not an error; then look at it from outside. */
+        spate_bus *created;
         options.flags = 0;
+        error = spate_bus_open(NULL, &options, &created);
+        if (error != 0)
+            return error;
+        spate_bus_close(created);
+        options.flags = flags[access];
         error = spate_bus_open(NULL, &options, ret_bus);
     }
     return error;
