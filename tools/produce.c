@@ -38,7 +38,8 @@ struct produce {
     struct spate_topic_info info;
     struct batch batch;
     struct progress progress;
-    uint64_t line; /* number of the line, or of the file, that was taken last; from 1 */
+    uint64_t line;           /* number of the line, or of the file, that was taken last; from 1 */
+    uint64_t collected_size; /* bytes of the records collected since the last publish, for progress */
     uint64_t record_size_max;
 };
 
@@ -141,9 +142,10 @@ static int open_all(const struct command *command, struct produce *produce)
 /* --------------------------------------------------------------------------------------------------------- one record */
 
 /* set_record: value and key as the options say. `text` stays in place until the batch is published. */
-static void set_record(const struct produce *produce, struct spate_record *record, struct bytes text)
+static void set_record(struct produce *produce, struct spate_record *record, struct bytes text)
 {
     static const char empty[1];
+    produce->collected_size += text.size;
     *record = (struct spate_record){
         .partition = produce->partition,
         .key = produce->key.data,
@@ -182,7 +184,8 @@ static int publish(struct produce *produce)
 {
     uint64_t before = produce->batch.published;
     int error = batch_publish(&produce->batch);
-    progress_add(&produce->progress, produce->batch.published - before, 0);
+    progress_add(&produce->progress, produce->batch.published - before, produce->collected_size);
+    produce->collected_size = 0;
     if (error == 0)
         return STATUS_GO_ON;
     progress_clear(&produce->progress);
