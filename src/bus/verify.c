@@ -1,7 +1,9 @@
-/* verify.c: spate_verify: the invariants of a bus, one small function each: here those of the bus file, of topics and of files as a whole.
+/* verify.c: spate_verify: the invariants of a bus, one small function each: here those of the bus file, of topics and of files
+ * as a whole.
  *
- * Only looks: files are mapped read-only, on a handle of either kind. A file that fails a rule about its header is not looked at any further, for what follows
- * rests on it. Called by `spate verify`, by tests after every crash, and by whoever got an -EBADMSG. */
+ * Only looks: files are mapped read-only, on a handle of either kind. A file that fails a rule about its header is not looked
+ * at any further, for what follows rests on it. Called by `spate verify`, by tests after every crash, and by whoever got an
+ * -EBADMSG. */
 #include "bus/verify.h"
 
 #include <errno.h>

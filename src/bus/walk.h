@@ -1,8 +1,8 @@
 /* walk.h: a walk over all places of a ring, from the oldest to the tail, for those who only look: dump and verify.
  *
- * Unlike a reader it takes nothing for granted: the ring may be a copied file, half overwritten, or held by a hostile producer. Whatever is in memory,
- * a walk ends, stays inside the mapping, and says of every byte what it is. It writes nothing and needs no cursor; on a live ring producers may overtake
- * it, and it goes on at what is oldest then. Used by one thread. */
+ * Unlike a reader it takes nothing for granted: the ring may be a copied file, half overwritten, or held by a hostile
+ * producer. Whatever is in memory, a walk ends, stays inside the mapping, and says of every byte what it is. It writes nothing
+ * and needs no cursor; on a live ring producers may overtake it, and it goes on at what is oldest then. Used by one thread. */
 #ifndef SP_BUS_WALK_H
 #define SP_BUS_WALK_H
 

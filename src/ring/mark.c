@@ -28,8 +28,7 @@ void sp_mark_write(struct sp_ring *ring, struct sp_place place)
         atomic_store_explicit(&mark->offset, place.offset + mix(place.position), memory_order_release); /* E9 mark */
 }
 
-/* Reads one mark; false when it may not be used. */
-static bool mark_load(const struct sp_ring *ring, uint32_t index, uint64_t lowest, struct sp_place *ret)
+bool sp_mark_load(const struct sp_ring *ring, uint32_t index, uint64_t lowest, struct sp_place *ret)
 {
     const struct sp_mark *mark = &ring->header->marks[index];
     struct sp_place place;
@@ -55,7 +54,7 @@ struct sp_place sp_mark_oldest(const struct sp_ring *ring, uint64_t lowest)
         return (struct sp_place){0, 0};
     for (uint32_t i = 0; i < ring->marks_count; i++) {
         struct sp_place place;
-        if (mark_load(ring, i, lowest, &place) && place.position < best.position)
+        if (sp_mark_load(ring, i, lowest, &place) && place.position < best.position)
             best = place;
     }
     return best;
@@ -67,7 +66,7 @@ struct sp_place sp_mark_before(const struct sp_ring *ring, uint64_t lowest, uint
 
     for (uint32_t i = 0; i < ring->marks_count; i++) {
         struct sp_place place;
-        if (mark_load(ring, i, lowest, &place) && place.offset <= offset && place.offset > best.offset)
+        if (sp_mark_load(ring, i, lowest, &place) && place.offset <= offset && place.offset > best.offset)
             best = place;
     }
     return best;

@@ -167,6 +167,8 @@ uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, stru
 
 /* Marks: record boundaries from which a walk may begin, one per chunk (mark.c). */
 void sp_mark_write(struct sp_ring *ring, struct sp_place place);
+/* One mark; false when it may not be used. */
+bool sp_mark_load(const struct sp_ring *ring, uint32_t index, uint64_t lowest, struct sp_place *ret);
 /* The oldest boundary at or above `lowest` (by_offset false), or the newest with offset <= target; the tail when there is
  * none. */
 struct sp_place sp_mark_oldest(const struct sp_ring *ring, uint64_t lowest);

@@ -198,7 +198,8 @@ static int open_once(struct sp_registry *registry, const struct sp_registry_opti
     return error;
 }
 
-/* While gc_dir looks whether anybody uses a bus it holds all participant slots, and it may remove the bus then: both are over in a moment. */
+/* While gc_dir looks whether anybody uses a bus it holds all participant slots, and it may remove the bus then: both are over
+ * in a moment. */
 #define OPEN_TRIES 20
 
 int sp_registry_open(struct sp_registry *registry, const struct sp_registry_options *options)

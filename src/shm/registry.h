@@ -41,11 +41,12 @@ struct sp_registry_options {
 int sp_registry_open(struct sp_registry *registry, const struct sp_registry_options *options);
 void sp_registry_close(struct sp_registry *registry);
 
-/* sp_registry_collect: mark the slots of dead participants as free. Their generations stay, so that they stay dead. Returns how many. */
+/* sp_registry_collect: mark the slots of dead participants as free. Their generations stay, so that they stay dead. Returns
+ * how many. */
 uint64_t sp_registry_collect(struct sp_registry *registry);
 
-/* sp_registry_lock_all: take the locks of all participants of the bus in a directory: while they are held nobody lives there, and nobody can join.
- * Returns 0, -EAGAIN (somebody lives), -EACCES, -EBADMSG, -EPROTO (not a bus that we understand) */
+/* sp_registry_lock_all: take the locks of all participants of the bus in a directory: while they are held nobody lives there,
+ * and nobody can join. Returns 0, -EAGAIN (somebody lives), -EACCES, -EBADMSG, -EPROTO (not a bus that we understand) */
 int sp_registry_lock_all(int dir_fd, const char *path, struct sp_lock *ret);
 
 /* sp_registry_alive: the liveness callback of src/ring; context is the registry. One system call, unless it is ourselves.
