@@ -61,8 +61,12 @@ static int read_topic(struct spate_topic *topic, const char *name)
 
     snprintf(path, sizeof path, "%s/%s", topic->bus->registry.path, name);
     int error = sp_map_file(topic->dir_fd, "topic", false, sizeof(struct sp_topic_file), path, &topic->map);
+    if (error == -ENOENT && !is_current(topic, name))
+        return sp_fail(-EAGAIN, "topic %s is being deleted", name);
+    if (error == -ENOENT)
+        return sp_fail(-EBADMSG, "%s has no topic file: it is not a topic; delete the directory", path);
     if (error)
-        return error == -ENOENT ? sp_fail(-EBADMSG, "%s has no topic file: it is not a topic; delete the directory", path) : error;
+        return error;
     topic->file = topic->map.address;
     snprintf(path, sizeof path, "%s/%s/topic", topic->bus->registry.path, name);
     error = sp_file_header_check(&topic->file->file, SP_TOPIC_MAGIC, topic->map.size, path);
@@ -88,17 +92,12 @@ static int alloc_attachments(struct spate_topic *topic)
     return 0;
 }
 
-int spate_topic_open(spate_bus *bus, const char *name, spate_topic **ret_topic)
+/* One attempt; -EAGAIN when the topic was deleted under it. */
+static int open_once(struct spate_bus *bus, const char *name, spate_topic **ret_topic)
 {
     char directory[SPATE_TOPIC_NAME_MAX + 8];
+    int error = 0;
 
-    if (!bus || bus->magic != SP_BUS_HANDLE)
-        return sp_handle_error(bus, "bus");
-    if (!ret_topic)
-        return sp_fail(-EINVAL, "ret_topic is NULL");
-    int error = sp_topic_name_check(name);
-    if (error)
-        return error;
     struct spate_topic *topic = sp_handle_alloc(sizeof *topic);
     if (!topic)
         return -ENOMEM;
@@ -122,6 +121,24 @@ int spate_topic_open(spate_bus *bus, const char *name, spate_topic **ret_topic)
     }
     *ret_topic = topic;
     return 0;
+}
+
+int spate_topic_open(spate_bus *bus, const char *name, spate_topic **ret_topic)
+{
+    if (!bus || bus->magic != SP_BUS_HANDLE)
+        return sp_handle_error(bus, "bus");
+    if (!ret_topic)
+        return sp_fail(-EINVAL, "ret_topic is NULL");
+    int error = sp_topic_name_check(name);
+    if (error)
+        return error;
+    /* each -EAGAIN is another deletion that went by; a name that changes hands for ever is as good as gone */
+    for (int tries = 0; tries < 100; tries++) {
+        error = open_once(bus, name, ret_topic);
+        if (error != -EAGAIN)
+            return error;
+    }
+    return sp_fail(-ENOENT, "topic %s is deleted faster than it can be opened", name);
 }
 
 int spate_topic_wait(spate_bus *bus, const char *name, int64_t timeout, spate_topic **ret_topic)
