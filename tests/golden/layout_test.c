@@ -58,9 +58,14 @@ static void dump_bus(void)
 {
     static struct sp_bus_header bus;
     struct sp_bus_regions regions = sp_bus_regions(2, 8, 4096);
-    struct sp_participant participant = {.owner = 0x0102030405060007, .state = SP_PARTICIPANT_JOINED, .flags = SP_PARTICIPANT_MEMBARRIER,
-                                         .pid = 0x1112131415161718, .pid_namespace = 0x2122232425262728, .joined = 0x3132333435363738,
-                                         .uid = 0x41424344, .name = "participant"};
+    struct sp_participant participant = {.owner = 0x0102030405060007,
+                                         .state = SP_PARTICIPANT_JOINED,
+                                         .flags = SP_PARTICIPANT_MEMBARRIER,
+                                         .pid = 0x1112131415161718,
+                                         .pid_namespace = 0x2122232425262728,
+                                         .joined = 0x3132333435363738,
+                                         .uid = 0x41424344,
+                                         .name = "participant"};
     struct sp_wake wake = {.sequence = 0x51525354, .kind = SP_WAKE_PIPE, .owner = 0x6162636465666768};
 
     sp_file_header_format(&bus.file, regions.file_size, id, 0x0102030405060708, 0x11121314, 4096);
@@ -69,8 +74,8 @@ static void dump_bus(void)
     bus.wakes_max = 8;
     bus.mode = 0660;
     bus.counters_count = 1; /* one of its own: the table grows without a new version, for it describes itself */
-    bus.counters[0] = (struct sp_counter_descriptor){.id = 0x0a0b, .scope = SPATE_SCOPE_CONSUMER, .kind = SPATE_GAUGE, .index = 0x0c0d0e0f,
-                                                     .name = "counter", .unit = "unit"};
+    bus.counters[0] = (struct sp_counter_descriptor){
+        .id = 0x0a0b, .scope = SPATE_SCOPE_CONSUMER, .kind = SPATE_GAUGE, .index = 0x0c0d0e0f, .name = "counter", .unit = "unit"};
     dump("bus header", &bus, sizeof bus);
     dump("participant", &participant, sizeof participant);
     dump("wake", &wake, sizeof wake);
@@ -162,7 +167,8 @@ static void dump_record(void)
         {.name = "a", .name_size = 1, .value = "xyz", .value_size = 3},
         {.name = "null", .name_size = 4, .value = NULL, .value_size = 0},
     };
-    struct spate_record record = {.key = "key", .key_size = 3, .value = "some value", .value_size = 10, .headers = headers, .headers_count = 2};
+    struct spate_record record = {
+        .key = "key", .key_size = 3, .value = "some value", .value_size = 10, .headers = headers, .headers_count = 2};
     struct spate_record tombstone = {.key = "", .key_size = 0};
     struct sp_record_shape shape;
     _Alignas(16) uint8_t bytes[256] = {0};
@@ -196,8 +202,8 @@ static const char *first_difference(const char *golden, const char *now)
             start = i + 1;
     if (golden[i] == now[i])
         return NULL;
-    snprintf(line, sizeof line, "was `%.*s`, is `%.*s`", (int)strcspn(golden + start, "\n"), golden + start, (int)strcspn(now + start, "\n"),
-             now + start);
+    snprintf(line, sizeof line, "was `%.*s`, is `%.*s`", (int)strcspn(golden + start, "\n"), golden + start,
+             (int)strcspn(now + start, "\n"), now + start);
     return line;
 }
 
@@ -227,8 +233,10 @@ static void the_layout_is_the_one_that_was_committed(void **state)
     fclose(file);
     const char *difference = first_difference(golden, text);
     if (difference)
-        fail_msg("the shared-memory layout changed: %s. Older builds would misread it: raise SP_LAYOUT_VERSION in src/layout/layout.h, then write the "
-                 "dump anew with SPATE_GOLDEN_WRITE=1", difference);
+        fail_msg("the shared-memory layout changed: %s. Older builds would misread it: raise SP_LAYOUT_VERSION in "
+                 "src/layout/layout.h, then write the "
+                 "dump anew with SPATE_GOLDEN_WRITE=1",
+                 difference);
 }
 
 static void a_changed_byte_would_be_seen(void **state)

@@ -189,7 +189,8 @@ static void *publish_and_evict(void *unused)
         if (publish_racy() == 0)
             continue;
         uint32_t active = SP_CURSOR_ACTIVE;
-        atomic_compare_exchange_strong_explicit(&reader.cursor->state, &active, SP_CURSOR_EVICTED, memory_order_acq_rel, memory_order_acquire);
+        atomic_compare_exchange_strong_explicit(&reader.cursor->state, &active, SP_CURSOR_EVICTED, memory_order_acq_rel,
+                                                memory_order_acquire);
     }
     atomic_store(&evict.stop, true);
     return NULL;

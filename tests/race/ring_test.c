@@ -30,18 +30,18 @@ static _Atomic bool producers_done;
 static _Atomic uint32_t faults;
 static char fault[256];
 
-#define FAULT(...)                                                                                                    \
-    do {                                                                                                              \
-        if (atomic_fetch_add(&faults, 1) == 0)                                                                        \
-            snprintf(fault, sizeof fault, __VA_ARGS__);                                                               \
+#define FAULT(...)                                      \
+    do {                                                \
+        if (atomic_fetch_add(&faults, 1) == 0)          \
+            snprintf(fault, sizeof fault, __VA_ARGS__); \
     } while (0)
 
 struct producer {
     pthread_t thread;
     struct sp_writer writer;
     uint32_t records;
-    bool racy;        /* a skip reader is present */
-    uint32_t die_in;  /* hooks passed until death; 0: never */
+    bool racy;       /* a skip reader is present */
+    uint32_t die_in; /* hooks passed until death; 0: never */
     jmp_buf death;
     uint64_t seed;
 };
@@ -256,7 +256,8 @@ static void play(struct cast cast)
         producers[i].die_in = cast.deaths && i ? 1000 * (uint32_t)i + (uint32_t)i : 0;
     }
     for (int i = 0; i < consumers_count; i++) {
-        static_ring_attach_reader(&s, &consumers[i].reader, i < cast.gates ? SPATE_POLICY_GATE : SPATE_POLICY_SKIP, (struct sp_place){0, 0});
+        static_ring_attach_reader(&s, &consumers[i].reader, i < cast.gates ? SPATE_POLICY_GATE : SPATE_POLICY_SKIP,
+                                  (struct sp_place){0, 0});
         consumers[i].copies = i >= cast.gates;
         assert_int_equal(pthread_create(&consumers[i].thread, NULL, consume, &consumers[i]), 0);
     }

@@ -234,14 +234,16 @@ int static_ring_publish(struct sp_writer *writer, uint32_t value_size, struct sp
     return error;
 }
 
-int static_ring_claim_batch(struct sp_writer *writer, uint32_t value_size, uint32_t count, uint32_t *ret_sizes, struct sp_place *ret_place)
+int static_ring_claim_batch(struct sp_writer *writer, uint32_t value_size, uint32_t count, uint32_t *ret_sizes,
+                            struct sp_place *ret_place)
 {
     struct sp_ring *ring = writer->ring;
     const struct spate_record record = {.value = "", .value_size = value_size};
     struct sp_record_shape shape;
     struct sp_place place;
 
-    need(sp_record_plan(&record, ring->timestamp != SPATE_TIMESTAMP_NONE, false, 1u << ring->unit_shift, UINT32_MAX, &shape) == 0, "plan");
+    need(sp_record_plan(&record, ring->timestamp != SPATE_TIMESTAMP_NONE, false, 1u << ring->unit_shift, UINT32_MAX, &shape) == 0,
+         "plan");
     int error = sp_writer_claim(writer, shape.size * count, count, &place);
     if (error)
         return error;
@@ -332,8 +334,8 @@ static void die_here(const char *point)
     longjmp(death.back, 1);
 }
 
-bool static_ring_die_claiming(struct static_ring *s, struct sp_writer *writer, uint32_t value_size, uint32_t count, const char *point,
-                              void (*before)(void *context), void *context)
+bool static_ring_die_claiming(struct static_ring *s, struct sp_writer *writer, uint32_t value_size, uint32_t count,
+                              const char *point, void (*before)(void *context), void *context)
 {
     struct sp_place place;
 

@@ -33,7 +33,7 @@ struct static_ring {
     size_t reserved_size;
     _Atomic uint64_t alive[STATIC_RING_OWNERS]; /* owner words of the living; 0: none */
     uint64_t next_generation;
-    _Atomic uint64_t alive_calls;               /* how often somebody asked */
+    _Atomic uint64_t alive_calls; /* how often somebody asked */
 };
 
 void static_ring_open(struct static_ring *s, const struct static_ring_config *config);
@@ -64,7 +64,8 @@ int static_ring_claim(struct sp_writer *writer, uint32_t value_size, struct sp_p
 int static_ring_publish(struct sp_writer *writer, uint32_t value_size, struct sp_place *ret_place);
 
 /* The same for a batch of `count` records with values of one size; ret_sizes[count] is for sp_writer_commit_batch. */
-int static_ring_claim_batch(struct sp_writer *writer, uint32_t value_size, uint32_t count, uint32_t *ret_sizes, struct sp_place *ret_place);
+int static_ring_claim_batch(struct sp_writer *writer, uint32_t value_size, uint32_t count, uint32_t *ret_sizes,
+                            struct sp_place *ret_place);
 
 /* Values whose bytes follow from the offset. */
 void static_ring_fill(uint8_t *value, uint32_t size, uint64_t offset);
@@ -96,8 +97,8 @@ uint64_t static_ring_seed(uint64_t fallback);
  *   point     "claim:intent", "claim:added", "claim:claimed"; the first time it is passed
  *   before    NULL, or called at the point, before death: to let others do something meanwhile
  * Returns true; false when the claim ended before the point was reached */
-bool static_ring_die_claiming(struct static_ring *s, struct sp_writer *writer, uint32_t value_size, uint32_t count, const char *point,
-                              void (*before)(void *context), void *context);
+bool static_ring_die_claiming(struct static_ring *s, struct sp_writer *writer, uint32_t value_size, uint32_t count,
+                              const char *point, void (*before)(void *context), void *context);
 #endif
 
 #endif

@@ -108,11 +108,11 @@ static void a_ring_header_with_any_field_out_of_range_is_refused(void **state)
     const uint64_t size = ring_size(&good);
     struct sp_ring_header bad;
     (void)state;
-#define REFUSED(change)                                                                                               \
-    do {                                                                                                              \
-        bad = good;                                                                                                   \
-        change;                                                                                                       \
-        assert_int_equal(sp_ring_header_check(&bad, size, "r"), -EBADMSG);                                            \
+#define REFUSED(change)                                                    \
+    do {                                                                   \
+        bad = good;                                                        \
+        change;                                                            \
+        assert_int_equal(sp_ring_header_check(&bad, size, "r"), -EBADMSG); \
     } while (0)
     REFUSED(bad.capacity = 0);
     REFUSED(bad.capacity = SPATE_RING_MIN / 2);
@@ -227,11 +227,11 @@ static void a_topic_file_out_of_range_is_refused(void **state)
     good.producers_max = 64;
     good.consumers_max = 32;
     assert_int_equal(sp_topic_file_check(&good, "t"), 0);
-#define REFUSED(change)                                                                                               \
-    do {                                                                                                              \
-        bad = good;                                                                                                   \
-        change;                                                                                                       \
-        assert_int_equal(sp_topic_file_check(&bad, "t"), -EBADMSG);                                                   \
+#define REFUSED(change)                                             \
+    do {                                                            \
+        bad = good;                                                 \
+        change;                                                     \
+        assert_int_equal(sp_topic_file_check(&bad, "t"), -EBADMSG); \
     } while (0)
     REFUSED(bad.partitions = 0);
     REFUSED(bad.partitions = SPATE_PARTITIONS_MAX + 1);

@@ -219,7 +219,8 @@ static void one_flipped_bit_never_leads_outside(void **state)
 /* A value that a hostile process would choose: near an edge, or near what was there. */
 static uint64_t nasty(uint64_t old, uint64_t *seed)
 {
-    static const uint64_t edges[] = {0, 1, 7, 8, 16, 65535, 65536, 65537, 131072, UINT32_MAX, (uint64_t)1 << 32, INT64_MAX, (uint64_t)1 << 63, UINT64_MAX};
+    static const uint64_t edges[] = {
+        0, 1, 7, 8, 16, 65535, 65536, 65537, 131072, UINT32_MAX, (uint64_t)1 << 32, INT64_MAX, (uint64_t)1 << 63, UINT64_MAX};
     uint64_t random = static_ring_random(seed);
     switch (random % 5) {
     case 0: return edges[random / 8 % (sizeof edges / sizeof edges[0])];

@@ -177,12 +177,14 @@ static void place_refuses_what_writers_have_announced_to_overwrite(void **state)
         static_ring_publish(&writer, 48, NULL);
     uint64_t oldest = sp_ring_oldest_position(&s.ring);
     assert_true(oldest > 0);
-    assert_int_equal(static_ring_attach_reader(&s, &reader, SPATE_POLICY_GATE, (struct sp_place){oldest - 64, oldest / 64 - 1}), -EOVERFLOW);
+    assert_int_equal(static_ring_attach_reader(&s, &reader, SPATE_POLICY_GATE, (struct sp_place){oldest - 64, oldest / 64 - 1}),
+                     -EOVERFLOW);
     static_ring_detach_reader(&s, &reader);
     struct sp_place place = sp_mark_oldest(&s.ring, oldest);
     assert_int_equal(static_ring_attach_reader(&s, &reader, SPATE_POLICY_GATE, place), 0);
     /* and from now on it holds */
-    while (static_ring_publish(&writer, 48, NULL) == 0) {}
+    while (static_ring_publish(&writer, 48, NULL) == 0) {
+    }
     assert_true(sp_ring_tail(&s.ring).position <= place.position + s.ring.capacity);
 }
 

@@ -54,8 +54,9 @@ static void assert_headers(const struct spate_record *in, const struct spate_rec
             assert_memory_equal(header.name, in->headers[i].name, header.name_size);
         assert_bytes(header.value, header.value_size, in->headers[i].value, in->headers[i].value_size);
     }
-    assert_int_equal(sp_record_headers_decode(out->headers_block, out->headers_block_size, out->headers_count, in->headers_count, &header),
-                     -ENOENT);
+    assert_int_equal(
+        sp_record_headers_decode(out->headers_block, out->headers_block_size, out->headers_count, in->headers_count, &header),
+        -ENOENT);
 }
 
 static void round_trip(const struct spate_record *in, bool has_timestamp, uint32_t unit)
@@ -178,7 +179,8 @@ static void plan_refuses_null_pointers_that_come_with_a_size(void **state)
     assert_int_equal(sp_record_plan(&record, false, false, 8, PAYLOAD_MAX, &shape), -EINVAL);
     header = (struct spate_header){.name = "n", .name_size = 65536, .value = NULL, .value_size = 0};
     assert_int_equal(sp_record_plan(&record, false, false, 8, PAYLOAD_MAX, &shape), -EINVAL);
-    header = (struct spate_header){.name = "n", .name_size = 1, .value = bytes, .value_size = UINT32_MAX}; /* means null in the format */
+    header =
+        (struct spate_header){.name = "n", .name_size = 1, .value = bytes, .value_size = UINT32_MAX}; /* means null in the format */
     assert_int_equal(sp_record_plan(&record, false, false, 8, UINT64_MAX >> 2, &shape), -EINVAL);
 }
 
@@ -209,7 +211,7 @@ static void decode_refuses_sizes_beyond_the_limit(void **state)
     assert_int_equal(sp_record_decode(at, sp_record_word(0, 113, SP_RECORD_DATA | SP_RECORD_KEY), 128, 8, &out), 0);
     memset(at + 16, 0xff, 8); /* a headers block of 4 GiB */
     assert_int_equal(sp_record_decode(at, sp_record_word(0, 0, SP_RECORD_DATA | SP_RECORD_HEADERS), 128, 8, &out), 0);
-    uint64_t sizes = 105;     /* one more than is left */
+    uint64_t sizes = 105; /* one more than is left */
     memcpy(at + 16, &sizes, 8);
     assert_int_equal(sp_record_decode(at, sp_record_word(0, 0, SP_RECORD_DATA | SP_RECORD_HEADERS), 128, 8, &out), 0);
     free(at);
@@ -297,7 +299,8 @@ static void aborted_records_are_told_from_data_and_from_nonsense(void **state)
     assert_false(sp_aborted_decode(sp_record_word(4, 3, SP_RECORD_DATA), capacity, 4, &size, &count));
     assert_false(sp_aborted_decode(sp_record_word(4, 0, SP_RECORD_ABORTED), capacity, 4, &size, &count));
     assert_false(sp_aborted_decode(sp_record_word(0, 1, SP_RECORD_ABORTED), capacity, 4, &size, &count));
-    assert_false(sp_aborted_decode(sp_record_word(1, 1, SP_RECORD_ABORTED), capacity, 3, &size, &count)); /* 8 bytes: no header fits */
+    assert_false(
+        sp_aborted_decode(sp_record_word(1, 1, SP_RECORD_ABORTED), capacity, 3, &size, &count)); /* 8 bytes: no header fits */
     assert_true(sp_aborted_decode(sp_record_word(4096, 1, SP_RECORD_ABORTED), capacity, 4, &size, &count));
     assert_false(sp_aborted_decode(sp_record_word(4097, 1, SP_RECORD_ABORTED), capacity, 4, &size, &count));
     assert_false(sp_aborted_decode(sp_record_word(UINT32_MAX, 1, SP_RECORD_ABORTED), capacity, 7, &size, &count));

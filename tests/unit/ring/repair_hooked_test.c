@@ -208,7 +208,11 @@ static void killed_after_some_stamps_of_a_batch(void **state)
             place.position += sizes[i];
             place.offset++;
         }
-        assert_story_from_start(stamped == 0 ? "rw" : stamped == 1 ? "rrw" : stamped == 2 ? "rrrw" : stamped == 3 ? "rrrrw" : "rrrrrr.");
+        assert_story_from_start(stamped == 0   ? "rw"
+                                : stamped == 1 ? "rrw"
+                                : stamped == 2 ? "rrrw"
+                                : stamped == 3 ? "rrrrw"
+                                               : "rrrrrr.");
         static_ring_kill_writer(&s, &dead[0]);
         assert_repaired_as(expected, 1, 4 - stamped);
         close_ring(state);
@@ -406,7 +410,8 @@ static void a_live_claimant_that_is_stopped_keeps_its_bytes(void **state)
     (void)state;
     publish(1);
     assert_int_equal(static_ring_claim(&dead[0], 100, &place), 0);
-    while (static_ring_publish(&live, 1000, NULL) == 0) {}
+    while (static_ring_publish(&live, 1000, NULL) == 0) {
+    }
     assert_int_equal(live.blocker.kind, SP_BLOCKER_PRODUCER);
     assert_int_equal(live.blocker.slot, 1);
     repair();
@@ -426,7 +431,8 @@ static void a_death_frees_the_space_that_it_held_once_repaired(void **state)
     (void)state;
     publish(1);
     assert_true(die(0, "claim:added", 100, 1));
-    while (static_ring_publish(&live, 1000, NULL) == 0) {}
+    while (static_ring_publish(&live, 1000, NULL) == 0) {
+    }
     assert_int_equal(live.blocker.kind, SP_BLOCKER_PRODUCER);
     assert_int_equal(repair().aborted, 1);
     assert_int_equal(static_ring_publish(&live, 1000, NULL), 0);

@@ -44,23 +44,23 @@
 
 struct fiber {
     ucontext_t context;
-    bool runs;             /* has a slot and may be resumed */
+    bool runs; /* has a slot and may be resumed */
     struct sp_writer writer;
-    uint64_t size;         /* of the claim it is at */
+    uint64_t size; /* of the claim it is at */
     uint32_t count;
     char stack[STACK_SIZE];
 };
 
-struct unfinished {        /* a claim that was added and is not finished, of the living and the dead */
+struct unfinished { /* a claim that was added and is not finished, of the living and the dead */
     bool used;
     uint64_t position, owner;
 };
 
 struct options {
     bool deaths;
-    bool without_reserve;  /* planted: writers keep no room for those who overtake them */
-    bool lying_kernel;     /* planted: the living are called dead */
-    bool torn_value;       /* planted: a byte of a committed record changes */
+    bool without_reserve; /* planted: writers keep no room for those who overtake them */
+    bool lying_kernel;    /* planted: the living are called dead */
+    bool torn_value;      /* planted: a byte of a committed record changes */
     uint32_t steps;
     uint32_t unit_shift, producers_max;
     enum spate_mode mode;
@@ -76,15 +76,15 @@ static struct fiber *current;
 static struct options options;
 static uint64_t seed;
 static char fault[256];
-static char fate[OFFSETS_MAX];           /* 'r': committed; 0: not, or not yet */
-static char hole[OFFSETS_MAX];           /* 1: some reader stepped over it */
+static char fate[OFFSETS_MAX];            /* 'r': committed; 0: not, or not yet */
+static char hole[OFFSETS_MAX];            /* 1: some reader stepped over it */
 static uint64_t position_of[OFFSETS_MAX]; /* + 1; 0: not claimed yet */
 static uint64_t committed_count, read_count, deaths_count, late_gates;
 
-#define FAULT(...)                                                                                                    \
-    do {                                                                                                              \
-        if (!fault[0])                                                                                                \
-            snprintf(fault, sizeof fault, __VA_ARGS__);                                                               \
+#define FAULT(...)                                      \
+    do {                                                \
+        if (!fault[0])                                  \
+            snprintf(fault, sizeof fault, __VA_ARGS__); \
     } while (0)
 
 static uint32_t random_below(uint32_t n)
@@ -106,7 +106,8 @@ static void check_claim(void)
     uint64_t begin = tail.position - current->size;
 
     if (tail.position > atomic_load(&s.header->reserved))
-        FAULT("a claim up to %llu, announced were %llu", (unsigned long long)tail.position, (unsigned long long)atomic_load(&s.header->reserved));
+        FAULT("a claim up to %llu, announced were %llu", (unsigned long long)tail.position,
+              (unsigned long long)atomic_load(&s.header->reserved));
     for (int i = 0; i < READERS; i++) {
         if (attached[i] && readers[i].gate && tail.position > atomic_load(&readers[i].cursor->read_position) + s.ring.capacity)
             FAULT("a claim up to %llu lands on what gate %d at %llu has not read", (unsigned long long)tail.position, i,
@@ -179,7 +180,8 @@ static void produce_one(struct fiber *me)
         return;
     }
     if (place.offset >= OFFSETS_MAX || position_of[place.offset] != place.position + 1)
-        FAULT("a claim says %llu, offset %llu, but was made elsewhere", (unsigned long long)place.position, (unsigned long long)place.offset);
+        FAULT("a claim says %llu, offset %llu, but was made elsewhere", (unsigned long long)place.position,
+              (unsigned long long)place.offset);
     while (random_below(2))
         yield_to_scheduler();
     if (s.ring.mode == SPATE_MODE_CONCURRENT && random_below(16) == 0) {
@@ -267,8 +269,9 @@ static void replace_lapped(struct sp_reader *reader)
 static void check_boundary(struct sp_place place, const char *what)
 {
     struct sp_place tail = sp_ring_tail(&s.ring);
-    if (place.offset == tail.offset ? place.position != tail.position
-                                    : place.offset > tail.offset || (place.offset < OFFSETS_MAX && position_of[place.offset] != place.position + 1))
+    if (place.offset == tail.offset
+            ? place.position != tail.position
+            : place.offset > tail.offset || (place.offset < OFFSETS_MAX && position_of[place.offset] != place.position + 1))
         FAULT("%s gave a place that is no boundary: position %llu, offset %llu", what, (unsigned long long)place.position,
               (unsigned long long)place.offset);
 }
@@ -396,7 +399,8 @@ static void drain(void)
         kill_fiber(&fibers[i]);
     for (int half = 0; half < 2; half++) {
         for (int i = 0; i < READERS; i++) {
-            for (int n = 0; attached[i] && n < 100000 && readers[i].next.position < sp_ring_tail(&s.ring).position && !fault[0]; n++)
+            for (int n = 0; attached[i] && n < 100000 && readers[i].next.position < sp_ring_tail(&s.ring).position && !fault[0];
+                 n++)
                 read_some(&readers[i]);
             if (attached[i] && !fault[0] && readers[i].next.offset != sp_ring_tail(&s.ring).offset)
                 FAULT("reader %d stops at offset %llu of %llu", i, (unsigned long long)readers[i].next.offset,
@@ -478,27 +482,33 @@ static void with_deaths_no_promise_is_broken(void **state)
     (void)state;
     for (uint32_t unit_shift = 3; unit_shift <= 7; unit_shift++)
         runs_find_nothing(10, (struct options){.steps = 20000, .unit_shift = unit_shift, .producers_max = SLOTS, .deaths = true});
-    runs_find_nothing(10, (struct options){.steps = 20000, .unit_shift = 4, .producers_max = 7, .deaths = true}); /* no power of two */
-    runs_find_nothing(10, (struct options){.steps = 20000, .unit_shift = 4, .producers_max = 512, .deaths = true}); /* all but the smallest compare-and-swap */
+    runs_find_nothing(10,
+                      (struct options){.steps = 20000, .unit_shift = 4, .producers_max = 7, .deaths = true}); /* no power of two */
+    runs_find_nothing(
+        10, (struct options){
+                .steps = 20000, .unit_shift = 4, .producers_max = 512, .deaths = true}); /* all but the smallest compare-and-swap */
 }
 
 static void writers_without_a_reserve_are_found_out(void **state)
 {
     (void)state;
-    assert_true(runs_find_something(50, (struct options){.steps = 20000, .unit_shift = 4, .producers_max = SLOTS, .without_reserve = true}));
+    assert_true(runs_find_something(
+        50, (struct options){.steps = 20000, .unit_shift = 4, .producers_max = SLOTS, .without_reserve = true}));
     assert_ptr_equal(strstr(fault, "a claim up to"), fault);
 }
 
 static void a_kernel_that_calls_the_living_dead_is_found_out(void **state)
 {
     (void)state;
-    assert_true(runs_find_something(50, (struct options){.steps = 20000, .unit_shift = 4, .producers_max = SLOTS, .deaths = true, .lying_kernel = true}));
+    assert_true(runs_find_something(
+        50, (struct options){.steps = 20000, .unit_shift = 4, .producers_max = SLOTS, .deaths = true, .lying_kernel = true}));
 }
 
 static void a_torn_value_is_found_out(void **state)
 {
     (void)state;
-    assert_true(runs_find_something(50, (struct options){.steps = 20000, .unit_shift = 4, .producers_max = SLOTS, .torn_value = true}));
+    assert_true(
+        runs_find_something(50, (struct options){.steps = 20000, .unit_shift = 4, .producers_max = SLOTS, .torn_value = true}));
 }
 
 int main(void)

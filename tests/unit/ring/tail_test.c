@@ -107,7 +107,8 @@ static void advance_is_exact_up_to_the_last_record_below_a_full_field(void **sta
     const struct sp_place known = {.position = 4096, .offset = SP_TAIL_RECORD_MASK - 3};
     uint64_t known_word = sp_tail_pack(256, known.offset);
     uint64_t word = known_word + sp_tail_pack(((uint64_t)1 << 34) - 1, SP_TAIL_RECORD_MASK);
-    assert_place(sp_tail_advance(known, known_word, word, 4), 4096 + ((((uint64_t)1 << 34) - 1) << 4), known.offset + SP_TAIL_RECORD_MASK);
+    assert_place(sp_tail_advance(known, known_word, word, 4), 4096 + ((((uint64_t)1 << 34) - 1) << 4),
+                 known.offset + SP_TAIL_RECORD_MASK);
     /* one more is one too many: this is why writers look at the bases */
     word += sp_tail_pack(0, 1);
     assert_int_not_equal(sp_tail_advance(known, known_word, word, 4).offset, known.offset + SP_TAIL_RECORD_MASK + 1);

@@ -339,7 +339,8 @@ static void claim_fails_when_an_unfinished_claim_is_one_ring_behind(void **state
     static_ring_publish(&fast, 48, NULL);
     static_ring_claim(&slow, 48, &place);
     int error;
-    while ((error = static_ring_publish(&fast, 48, NULL)) == 0) {}
+    while ((error = static_ring_publish(&fast, 48, NULL)) == 0) {
+    }
     assert_int_equal(error, -EAGAIN);
     assert_int_equal(fast.blocker.kind, SP_BLOCKER_PRODUCER);
     assert_int_equal(fast.blocker.slot, 1);
@@ -379,7 +380,8 @@ static void a_claim_that_was_refused_leaves_no_trace(void **state)
         static_ring_open(&s, &config);
         static_ring_attach_writer(&s, &writer);
         static_ring_attach_reader(&s, &gate, SPATE_POLICY_GATE, (struct sp_place){0, 0});
-        while (static_ring_publish(&writer, 1000, NULL) == 0) {}
+        while (static_ring_publish(&writer, 1000, NULL) == 0) {
+        }
         uint64_t tail = atomic_load(&s.header->tail);
         assert_int_equal(sp_writer_claim(&writer, s.ring.record_size_max, 1, &place), -EAGAIN);
         assert_int_equal(place.position, 77);
@@ -446,7 +448,8 @@ static void exclusive_successor_goes_on_behind_the_stamps_of_a_dead_one(void **s
         static_ring_publish(&dead, 100, NULL);
         static_ring_claim_batch(&dead, 40, 3, sizes, &place);
         for (uint32_t i = 0; i < stamped; i++) { /* it dies after so many stamps, before the store of the tail */
-            atomic_store(&((struct sp_record_header *)(void *)(s.data + (place.position & s.ring.mask)))->stamp, sp_stamp(place.offset, s.ring.salt));
+            atomic_store(&((struct sp_record_header *)(void *)(s.data + (place.position & s.ring.mask)))->stamp,
+                         sp_stamp(place.offset, s.ring.salt));
             place.position += sizes[i];
             place.offset++;
         }
