@@ -164,6 +164,9 @@ static int map_bus(struct sp_registry *registry, bool writable)
     return 0;
 }
 
+/* Held by a gc that takes the locks of all participants, so that those who find no slot know why. */
+#define LOCK_TIDYING (SP_LOCK_PARTICIPANTS + SP_PARTICIPANTS_MAX)
+
 /* Whether the path still leads to the file that we hold a lock on: gc may have removed the bus before the lock was ours. */
 static bool is_current(const struct sp_registry *registry)
 {
@@ -192,22 +195,26 @@ static int open_once(struct sp_registry *registry, const struct sp_registry_opti
         error = join(registry, options->name);
         if (!error && !is_current(registry))
             error = sp_fail(-ESTALE, "the bus %s was removed while it was opened", options->path);
+        if (error == -EUSERS && sp_lock_is_held(&registry->lock, LOCK_TIDYING))
+            error = -ESTALE;
     }
     if (error)
         sp_registry_close(registry);
     return error;
 }
 
-/* While gc_dir looks whether anybody uses a bus it holds all participant slots, and it may remove the bus then: both are over
- * in a moment. */
-#define OPEN_TRIES 20
+/* While gc looks whether anybody uses a bus it holds all participant slots, and it may remove the bus then: both are over in a
+ * moment, unless it is stopped just there. */
+#define OPEN_TRIES 20    /* when all slots are taken: a gc may have held them until just now */
+#define REOPEN_TRIES 500 /* while a gc holds them, or removed the bus */
 
 int sp_registry_open(struct sp_registry *registry, const struct sp_registry_options *options)
 {
     for (int tries = 1;; tries++) {
         int error = open_once(registry, options);
-        if ((error != -EUSERS && error != -ESTALE && (error != -ENOENT || !options->create)) || tries == OPEN_TRIES)
-            return error;
+        bool is_removed = error == -ESTALE || (error == -ENOENT && options->create);
+        if ((error != -EUSERS && !is_removed) || tries >= (is_removed ? REOPEN_TRIES : OPEN_TRIES))
+            return error == -ESTALE ? -EUSERS : error;
         sp_sleep(SP_NS_PER_MS);
     }
 }
@@ -240,14 +247,18 @@ int sp_registry_lock_all(int dir_fd, const char *path, struct sp_lock *ret)
     int error = sp_map_file(dir_fd, "bus", false, sizeof(struct sp_bus_header), path, &map);
     if (error)
         return error;
-    error = sp_file_header_check(map.address, SP_BUS_MAGIC, map.size, path);
+    const struct sp_bus_header *header = map.address;
+    error = sp_file_header_check(&header->file, SP_BUS_MAGIC, map.size, path);
+    if (!error)
+        error = sp_bus_header_check(header, map.size, path);
+    const uint32_t participants_max = header->participants_max;
     sp_unmap(&map);
     if (!error)
         error = sp_lock_open(ret, dir_fd, "bus", O_RDWR);
     if (error)
         return error;
-    /* as many as there can be, whatever the header says */
-    for (uint32_t slot = 0; !error && slot < SP_PARTICIPANTS_MAX; slot++)
+    error = sp_lock_try(ret, LOCK_TIDYING);
+    for (uint32_t slot = 0; !error && slot < participants_max; slot++)
         error = sp_lock_try(ret, SP_LOCK_PARTICIPANTS + slot);
     if (error)
         sp_lock_close(ret);

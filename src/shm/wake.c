@@ -87,7 +87,7 @@ uint64_t sp_wake_collect(struct sp_registry *registry)
         uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire); /* E11 owner */
         if (owner == 0 || sp_registry_alive(registry, owner))
             continue;
-        /* E11 owner; relaxed on failure: somebody took it meanwhile. Until the store below it is ours, so nobody makes a pipe
+        /* E11 owner; relaxed: on failure somebody took it meanwhile. Until the store below it is ours, so nobody makes a pipe
          * there */
         if (!atomic_compare_exchange_strong_explicit(&slot->owner, &owner, registry->owner, memory_order_acq_rel,
                                                      memory_order_relaxed))

@@ -105,7 +105,8 @@ static void a_copied_file_reads_as_the_live_one(void **state)
             proc_publish_text(producer, 1, "more");
         check_copy_equals_live(proc_file("%s/1.ring", name), proc_file("copy"), 50);
         struct dumped got = dump(proc_file("copy"));
-        CHECK(strcmp(got.first, "the first") == 0 && got.info.partition == 1 && got.info.mode == mode && got.info.capacity == 64 << 10);
+        CHECK(strcmp(got.first, "the first") == 0 && got.info.partition == 1 && got.info.mode == mode &&
+              got.info.capacity == 64 << 10);
         CHECK(got.info.oldest_offset == 0 && got.info.claimed_offset == 50 && !got.info.deleted && got.info.alignment == 64);
         struct dumped empty = dump(proc_file("%s/0.ring", name));
         CHECK(empty.count == 0 && empty.info.claimed_position == 0 && empty.info.partition == 0);
@@ -144,6 +145,7 @@ static int die_claiming(void *argument)
     proc_add(argument);
     for (;;)
         pause();
+    return 0;
 }
 
 static void open_claims_are_named_and_aborted_ones_counted(void **state)

@@ -45,6 +45,7 @@ static int hold(void *argument)
     proc_add(&held->ready);
     for (;;)
         pause();
+    return 0;
 }
 
 static void make_unfinished(uint64_t owner, const char *random)
@@ -125,7 +126,6 @@ static void a_freed_slot_is_taken_again_by_a_new_generation(void **state)
 {
     (void)state;
     struct held *held = proc_shared(sizeof *held);
-    struct held second = {0};
     spate_bus *bus = proc_open();
     proc_create(bus, "t", 1, 64 << 10, SPATE_MODE_CONCURRENT);
     pid_t child = proc_start(hold, held);
@@ -136,7 +136,6 @@ static void a_freed_slot_is_taken_again_by_a_new_generation(void **state)
     proc_await(&held->ready, 2);
     CHECK(proc_get(&held->slot) == 1 && proc_get(&held->generation) == 2);
     proc_kill(child);
-    (void)second;
     spate_bus_close(bus);
 }
 

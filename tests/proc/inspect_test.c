@@ -89,6 +89,7 @@ static int hold(void *argument)
     proc_add(argument);
     for (;;)
         pause();
+    return 0;
 }
 
 static void participants_are_shown_alive_and_dead(void **state)
@@ -156,7 +157,8 @@ static void a_ring_shows_its_producers_and_cursors(void **state)
         IS(info.producers, seen.producers_count);
         const struct spate_cursor_info *ours = &seen.cursors[0], *theirs = &seen.cursors[1];
         CHECK(ours->policy == SPATE_POLICY_SKIP && ours->alive && ours->pid == getpid() && !ours->evicted && ours->offset == 0);
-        CHECK(theirs->policy == SPATE_POLICY_GATE && theirs->alive && theirs->pid == child && theirs->gate_timeout == SPATE_FOREVER);
+        CHECK(theirs->policy == SPATE_POLICY_GATE && theirs->alive && theirs->pid == child &&
+              theirs->gate_timeout == SPATE_FOREVER);
         IS(ours->lag, info.claimed_offset);
         IS(info.used, info.claimed_position); /* the child's gate stands at the beginning */
         if (seen.producers_count == 2)
