@@ -1,7 +1,8 @@
 /* cursors_fuzz.c: arbitrary contents of a cursors file beside a good ring: frontier, claims, reading, repair.
  *
- * Input: the file from its first byte, as far as it goes; the rest stays as it was. Any consumer may write this file, so everything in it is hostile to
- * producers. The slots that the header admits must lie in the mapping; a cursor may hold writers up or not, nothing else. */
+ * Input: the file from its first byte, as far as it goes; the rest stays as it was. Any consumer may write this file, so everything in it
+ * is hostile to producers. The slots that the header admits must lie in the mapping; a cursor may hold writers up or not, nothing else.
+ * */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,7 +1,9 @@
-/* fuzz_ring.h: one small ring for the fuzz targets, put back into the same state before each input, and everything that processes do to a ring.
+/* fuzz_ring.h: one small ring for the fuzz targets, put back into the same state before each input, and everything that processes do to a
+ * ring.
  *
- * Included by ring_fuzz.c and cursors_fuzz.c, each a program of its own, which is why the support source is included here as well: fuzz targets
- * are built from one file. The ring is in its second lap: records, a dead INTENT, a dead CLAIMED, a live claim, a gate and a skip reader. */
+ * Included by ring_fuzz.c and cursors_fuzz.c, each a program of its own, which is why the support source is included here as well: fuzz
+ * targets are built from one file. The ring is in its second lap: records, a dead INTENT, a dead CLAIMED, a live claim, a gate and a skip
+ * reader. */
 #ifndef SP_TESTS_FUZZ_FUZZ_RING_H
 #define SP_TESTS_FUZZ_FUZZ_RING_H
 
@@ -71,8 +73,7 @@ static inline void fuzz_ring_restore(void)
 static inline void fuzz_touch(const void *bytes, uint32_t size)
 {
     if (bytes && size) {
-        (void)((const volatile uint8_t *)bytes)[0];
-        (void)((const volatile uint8_t *)bytes)[size - 1];
+        __asm__ volatile("" : : "r"(((const uint8_t *)bytes)[0]), "r"(((const uint8_t *)bytes)[size - 1]));
     }
 }
 

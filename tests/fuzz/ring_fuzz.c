@@ -1,8 +1,8 @@
 /* ring_fuzz.c: a ring file as a hostile process would leave it: patches over a good one, then what attach does, then everything else.
  *
- * Input: a list of patches: where (1 byte: 0 header, 1 slots, 2 data, 3 data near the first unread record), place (2 bytes, in 8-byte words),
- * count (1 byte, up to 8 words), words. What sp_file_header_check and sp_ring_header_check let through must be harmless. The judges: AddressSanitizer,
- * guard pages around the data, libFuzzer's time limit. */
+ * Input: a list of patches: where (1 byte: 0 header, 1 slots, 2 data, 3 data near the first unread record), place (2 bytes, in 8-byte
+ * words), count (1 byte, up to 8 words), words. What sp_file_header_check and sp_ring_header_check let through must be harmless. The
+ * judges: AddressSanitizer, guard pages around the data, libFuzzer's time limit. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,8 +1,9 @@
-/* layout_test.c: the bytes of every shared-memory struct, written with fixed values through the library's own code and struct fields, against the
- * committed dump golden/layout.hex.
+/* layout_test.c: the bytes of every shared-memory struct, written with fixed values through the library's own code and struct fields,
+ * against the committed dump golden/layout.hex.
  *
- * Run by ctest with the label `golden`. A difference means that two builds would misread each other's memory: raise SP_LAYOUT_VERSION (layout/layout.h),
- * then write the dump anew: SPATE_GOLDEN_WRITE=1 <this test>. The layout checksum is part of it, so even a renamed field is seen. */
+ * Run by ctest with the label `golden`. A difference means that two builds would misread each other's memory: raise SP_LAYOUT_VERSION
+ * (layout/layout.h), then write the dump anew: SPATE_GOLDEN_WRITE=1 <this test>. The layout checksum is part of it, so even a renamed
+ * field is seen. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -206,9 +206,10 @@ void static_ring_fill(uint8_t *value, uint32_t size, uint64_t offset)
 
 __attribute__((no_sanitize("thread"))) void static_ring_fill_racy(uint8_t *value, uint32_t size, uint64_t offset)
 {
-    volatile uint8_t *to = value; /* volatile: else the compiler may make a memset or memcpy of it, which is watched again */
-    for (uint32_t i = 0; i < size; i++)
-        to[i] = (uint8_t)(i < 8 ? offset >> (8 * i) : offset * 31 + i * 7);
+    for (uint32_t i = 0; i < size; i++) {
+        value[i] = (uint8_t)(i < 8 ? offset >> (8 * i) : offset * 31 + i * 7);
+        __asm__ volatile("" ::: "memory"); /* else the compiler may make a memset of it, which is watched again */
+    }
 }
 
 bool static_ring_is_whole(const uint8_t *value, uint32_t size, uint64_t offset)

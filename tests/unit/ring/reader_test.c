@@ -243,7 +243,8 @@ static void a_ring_of_aborted_records_only_ends_the_poll(void **state)
     struct spate_record record;
     (void)state;
     static_ring_attach_reader(&s, &reader, SPATE_POLICY_GATE, (struct sp_place){0, 0});
-    /* a hostile producer: every place of the ring says "aborted, go on" with exactly the offset that is expected there; the poll must come to an end */
+    /* a hostile producer: every place of the ring says "aborted, go on" with exactly the offset that is expected there; the poll must
+     * come to an end */
     for (uint64_t i = 0; i < s.ring.capacity / 16; i++) {
         struct sp_place place = {i * 16, i};
         atomic_store(&record_at(place)->word, sp_record_word(1, 1, SP_RECORD_ABORTED));

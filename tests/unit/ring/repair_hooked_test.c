@@ -1,8 +1,8 @@
-/* repair_hooked_test.c: the table "killed after step" of ring.h, row by row: what readers see before the repair, what the repair leaves, and that
- * both are the same.
+/* repair_hooked_test.c: the table "killed after step" of ring.h, row by row: what readers see before the repair, what the repair leaves,
+ * and that both are the same.
  *
- * Run by ctest with the label `unit`, linked with the race hooks: a producer dies by leaving its claim through longjmp at a named point. A story (see
- * static_ring_story) has one letter an offset: r read, - hole; then . end, w wait, ! damaged. */
+ * Run by ctest with the label `unit`, linked with the race hooks: a producer dies by leaving its claim through longjmp at a named point.
+ * A story (see static_ring_story) has one letter an offset: r read, - hole; then . end, w wait, ! damaged. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
-/* schedule_hooked_test.c: many producers and consumers of one ring, interleaved at random at every hook, with deaths, repairs and late-coming gates; after
- * each step the promises of ring.h are checked against a record of what really happened.
+/* schedule_hooked_test.c: many producers and consumers of one ring, interleaved at random at every hook, with deaths, repairs and
+ * late-coming gates; after each step the promises of ring.h are checked against a record of what really happened.
  *
- * Run by ctest with the label `unit`, linked with the race hooks. One thread: producers are fibers (ucontext), so that a run is a pure function of its
- * seed ($SPATE_SEED repeats one). Promises: no claim lands on bytes that a gate or an unfinished claim still needs, or beyond what was announced;
- * readers see every committed record exactly once, whole and in order, never one that was not committed; nobody waits for the dead; boundaries
- * given out (published, marks) are boundaries. Each check has a planted bug that it must find. */
+ * Run by ctest with the label `unit`, linked with the race hooks. One thread: producers are fibers (ucontext), so that a run is a pure
+ * function of its seed ($SPATE_SEED repeats one). Promises: no claim lands on bytes that a gate or an unfinished claim still needs, or
+ * beyond what was announced; readers see every committed record exactly once, whole and in order, never one that was not committed;
+ * nobody waits for the dead; boundaries given out (published, marks) are boundaries. Each check has a planted bug that it must find. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
