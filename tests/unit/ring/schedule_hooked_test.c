@@ -41,6 +41,7 @@
 #define STACK_SIZE 65536
 #define OFFSETS_MAX (1u << 20)
 #define BATCH 6
+#define SLEEP_MAX 40000 /* steps: some laps of the ring */
 
 struct fiber {
     ucontext_t context;
@@ -48,6 +49,8 @@ struct fiber {
     struct sp_writer writer;
     uint64_t size; /* of the claim it is at */
     uint32_t count;
+    uint32_t sleeps_until; /* stopped (SIGSTOP, debugger) up to this step */
+    bool slept;            /* for long, between its look at the tail and its INTENT: it dies soon, where that matters */
     char stack[STACK_SIZE];
 };
 
@@ -79,7 +82,8 @@ static char fault[256];
 static char fate[OFFSETS_MAX];            /* 'r': committed; 0: not, or not yet */
 static char hole[OFFSETS_MAX];            /* 1: some reader stepped over it */
 static uint64_t position_of[OFFSETS_MAX]; /* + 1; 0: not claimed yet */
-static uint64_t committed_count, read_count, deaths_count, late_gates;
+static uint64_t committed_count, read_count, deaths_count, late_gates, sleeps_count, stale_count;
+static uint32_t step_number;
 
 #define FAULT(...)                                      \
     do {                                                \
@@ -104,6 +108,8 @@ static void check_claim(void)
 {
     struct sp_place tail = sp_ring_tail(&s.ring);
     uint64_t begin = tail.position - current->size;
+
+    stale_count += (atomic_load(&current->writer.slot->claim) | SP_PHASE_MASK) + s.ring.capacity < begin;
 
     if (tail.position > atomic_load(&s.header->reserved))
         FAULT("a claim up to %llu, announced were %llu", (unsigned long long)tail.position,
@@ -138,6 +144,16 @@ static void finish_claim(uint64_t position)
     }
 }
 
+static void kill_fiber(struct fiber *fiber)
+{
+    if (!fiber->runs)
+        return;
+    static_ring_kill_writer(&s, &fiber->writer);
+    deaths_count++;
+    if (!options.lying_kernel)
+        fiber->runs = false; /* it never goes on; its stack is used again */
+}
+
 static void on_hook(const char *point)
 {
     if (!current)
@@ -146,7 +162,16 @@ static void on_hook(const char *point)
         check_claim();
     if (strcmp(point, "commit:idle") == 0)
         finish_claim(current->writer.claim.position);
-    if (random_below(4) != 0)
+    if (strcmp(point, "claim:looked") == 0 && random_below(200) == 0) {
+        current->sleeps_until = step_number + random_below(SLEEP_MAX);
+        current->slept = true;
+        sleeps_count++;
+    } else if (current->slept && options.deaths && random_below(3) == 0) {
+        kill_fiber(current);
+    }
+    if (strcmp(point, "commit:idle") == 0)
+        current->slept = false;
+    if (!current->runs || random_below(4) != 0 || current->sleeps_until > step_number)
         yield_to_scheduler();
 }
 
@@ -222,6 +247,8 @@ static void start_fiber(struct fiber *fiber)
     fiber->context.uc_link = NULL;
     makecontext(&fiber->context, run_fiber, 0);
     fiber->runs = true;
+    fiber->slept = false;
+    fiber->sleeps_until = 0;
 }
 
 static void resume(struct fiber *fiber)
@@ -230,19 +257,11 @@ static void resume(struct fiber *fiber)
         start_fiber(fiber);
         return;
     }
+    if (fiber->sleeps_until > step_number)
+        return;
     current = fiber;
     swapcontext(&scheduler, &fiber->context);
     current = NULL;
-}
-
-static void kill_fiber(struct fiber *fiber)
-{
-    if (!fiber->runs)
-        return;
-    static_ring_kill_writer(&s, &fiber->writer);
-    deaths_count++;
-    if (!options.lying_kernel)
-        fiber->runs = false; /* it never goes on; its stack is used again */
 }
 
 /* -------------------------------------------------------------------------------------------------------- consumers */
@@ -383,8 +402,9 @@ static void step(void)
         if (!attached[i])
             attach(i);
     } else if (dice < 995) {
-        if (options.deaths)
-            kill_fiber(&fibers[random_below(FIBERS)]);
+        struct fiber *fiber = &fibers[random_below(FIBERS)];
+        if (options.deaths && !fiber->slept)
+            kill_fiber(fiber);
     } else {
         repair();
     }
@@ -423,7 +443,7 @@ static void run(uint64_t run_seed, struct options run_options)
     memset(attached, 0, sizeof attached);
     for (int i = 0; i < FIBERS; i++)
         fibers[i].runs = false;
-    committed_count = read_count = deaths_count = late_gates = 0;
+    committed_count = read_count = deaths_count = late_gates = sleeps_count = stale_count = 0;
     fault[0] = 0;
     config.unit_shift = options.unit_shift;
     config.producers_max = options.producers_max;
@@ -434,7 +454,7 @@ static void run(uint64_t run_seed, struct options run_options)
     attach(0);
     attach(READERS - 1);
     sp_hook = on_hook;
-    for (uint32_t i = 0; i < options.steps && !fault[0]; i++)
+    for (step_number = 0; step_number < options.steps && !fault[0]; step_number++)
         step();
     if (!fault[0] && !options.lying_kernel)
         drain();
@@ -445,7 +465,7 @@ static void run(uint64_t run_seed, struct options run_options)
 static void runs_find_nothing(uint32_t runs, struct options run_options)
 {
     uint64_t first = static_ring_seed(run_options.unit_shift * 1000 + run_options.producers_max);
-    uint64_t committed = 0, deaths = 0, late = 0;
+    uint64_t committed = 0, deaths = 0, late = 0, stale = 0;
 
     for (uint32_t i = 0; i < runs; i++) {
         run(first + i, run_options);
@@ -454,9 +474,12 @@ static void runs_find_nothing(uint32_t runs, struct options run_options)
         committed += committed_count;
         deaths += deaths_count;
         late += late_gates;
+        stale += stale_count;
     }
     assert_true(committed > runs * run_options.steps / 100); /* they did run */
     assert_true(late > runs);
+    if (run_options.steps > SLEEP_MAX)
+        assert_true(stale > 0); /* an INTENT more than a ring behind its claim: see ring.h */
     assert_int_equal(deaths > runs * FIBERS, run_options.deaths);
 }
 
@@ -489,6 +512,14 @@ static void with_deaths_no_promise_is_broken(void **state)
                 .steps = 20000, .unit_shift = 4, .producers_max = 512, .deaths = true}); /* all but the smallest compare-and-swap */
 }
 
+static void producers_stopped_for_laps_between_look_and_intent_break_no_promise(void **state)
+{
+    (void)state;
+    runs_find_nothing(15, (struct options){.steps = 80000, .unit_shift = 4, .producers_max = SLOTS});
+    runs_find_nothing(15, (struct options){.steps = 80000, .unit_shift = 4, .producers_max = SLOTS, .deaths = true});
+    runs_find_nothing(5, (struct options){.steps = 80000, .unit_shift = 7, .producers_max = SLOTS, .deaths = true});
+}
+
 static void writers_without_a_reserve_are_found_out(void **state)
 {
     (void)state;
@@ -516,6 +547,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_deaths_no_promise_is_broken),
         cmocka_unit_test(with_deaths_no_promise_is_broken),
+        cmocka_unit_test(producers_stopped_for_laps_between_look_and_intent_break_no_promise),
         cmocka_unit_test(writers_without_a_reserve_are_found_out),
         cmocka_unit_test(a_kernel_that_calls_the_living_dead_is_found_out),
         cmocka_unit_test(a_torn_value_is_found_out),
