@@ -5,14 +5,15 @@
 #include "plays.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define SMALL 100u  /* with header and timestamp two units of 64 bytes */
+#include "spate/inspect.h"
+
+#define SMALL 100u /* with header and timestamp two units of 64 bytes */
+#define VICTIM_NAME "victim"
 #define LARGE 2500u /* more than what a fetch-add may claim in a ring of 64 KiB: compare-and-swap */
 
 void (*play_hook)(struct victim *victim);
@@ -165,17 +166,17 @@ const struct play plays[] = {
     {"poll", C, PLAY_FEED | PLAY_STOP, 0, 0, CONSUMER, act_poll},
     {"poll, sleeping", C, PLAY_ATTACH, 0, 0, CONSUMER, act_poll_sleeping},
     {"release", C, PLAY_FEED | PLAY_STOP, 0, 0, CONSUMER | PLAY_OPEN_VIEWS, act_release},
-    {"bus open", C, PLAY_ATTACH, 0, 0, 0, act_bus_open},
-    {"topic open", C, PLAY_ATTACH, 0, 0, BUS, act_topic_open},
-    {"first claim", C, PLAY_ATTACH, SMALL, 1, PRODUCER, act_publish},
+    {"bus open", C, PLAY_ATTACH | PLAY_STOP, 0, 0, 0, act_bus_open},
+    {"topic open", C, PLAY_ATTACH | PLAY_STOP, 0, 0, BUS, act_topic_open},
+    {"first claim", C, PLAY_ATTACH | PLAY_STOP, SMALL, 1, PRODUCER, act_publish},
     {"first claim, exclusive", E, PLAY_ATTACH, SMALL, 1, PRODUCER, act_publish},
     {"first claim, repairing a corpse", C, PLAY_ATTACH | PLAY_CORPSE, SMALL, 1, PRODUCER, act_publish},
-    {"consumer open", C, PLAY_ATTACH | PLAY_FEED, 0, 0, TOPIC, act_consumer_open},
-    {"producer close", C, PLAY_ATTACH, SMALL, 0, LANE, act_producer_close},
-    {"producer close with a claim", C, PLAY_ATTACH, SMALL, 1, LANE | PLAY_OPEN_CLAIM, act_producer_close},
+    {"consumer open", C, PLAY_ATTACH | PLAY_STOP | PLAY_FEED, 0, 0, TOPIC, act_consumer_open},
+    {"producer close", C, PLAY_ATTACH | PLAY_STOP, SMALL, 0, LANE, act_producer_close},
+    {"producer close with a claim", C, PLAY_ATTACH | PLAY_STOP, SMALL, 1, LANE | PLAY_OPEN_CLAIM, act_producer_close},
     {"producer close, exclusive", E, PLAY_ATTACH, SMALL, 0, LANE, act_producer_close},
-    {"consumer close", C, PLAY_ATTACH, 0, 0, CONSUMER, act_consumer_close},
-    {"bus close", C, PLAY_ATTACH, SMALL, 0, LANE, act_bus_close},
+    {"consumer close", C, PLAY_ATTACH | PLAY_STOP, 0, 0, CONSUMER, act_consumer_close},
+    {"bus close", C, PLAY_ATTACH | PLAY_STOP, SMALL, 0, LANE, act_bus_close},
 };
 const int plays_count = sizeof plays / sizeof plays[0];
 
@@ -204,6 +205,14 @@ static void next_value(struct victim *victim, uint32_t slot, bool starts)
     }
 }
 
+static int open_producer(struct victim *victim)
+{
+    struct spate_producer_options options;
+    spate_producer_options_init(&options);
+    options.name = VICTIM_NAME;
+    return spate_producer_open(victim->topic, &options, &victim->producer);
+}
+
 static int prepare(struct victim *victim)
 {
     struct spate_record views[4];
@@ -215,7 +224,7 @@ static int prepare(struct victim *victim)
     if (!error && play->open & PLAY_OPEN_TOPIC)
         error = act_topic_open(victim);
     if (!error && play->open & PLAY_OPEN_PRODUCER)
-        error = spate_producer_open(victim->topic, NULL, &victim->producer);
+        error = open_producer(victim);
     if (!error && play->open & PLAY_OPEN_LANE) {
         next_value(victim, 0, true);
         error = act_publish(victim);
@@ -346,4 +355,106 @@ bool play_kill(struct scene *scene, const struct play *play, const struct trace 
     bool inside = tracee.state == TRACEE_STEPPING;
     scene_after_death(scene, &tracee, fresh_first, play_holes_max(play));
     return inside;
+}
+
+struct found {
+    bool stalled, others; /* the victim is named; somebody else is */
+};
+
+static int find_stalled(void *context, const struct spate_producer_info *info)
+{
+    struct found *found = context;
+    if (info->stalled && strcmp(info->name, VICTIM_NAME) == 0) /* not by its pid, which may be of another namespace */
+        found->stalled = true;
+    else if (info->stalled)
+        found->others = true;
+    return 0;
+}
+
+/* The rival has no room: who is said to be in the way? */
+static void check_named(struct scene *scene, const struct play *play)
+{
+    struct found found = {0};
+
+    if (play->count == 0) /* a live gate: nothing is stalled, producers wait for it as they should */
+        return;
+    int error = spate_inspect_ring(scene->topic, 0, NULL, find_stalled, NULL, &found);
+    if (error || !found.stalled || found.others)
+        scene_violation(scene, "the stopped owner is %snamed as stalled%s (%d)", found.stalled ? "" : "not ",
+                        found.others ? ", and so is another" : "", error);
+}
+
+/* More than a lap, or until there is no room for 3 ms. Returns whether it was blocked. */
+static bool go_round(struct scene *scene)
+{
+    int64_t since = 0;
+
+    for (uint32_t bytes = 0; bytes < SCENE_RING + SCENE_RING / 2 && !scene->broken;) {
+        uint32_t size = LEDGER_VALUE_MIN + (uint32_t)(scene_random(scene) % 400);
+        int error = scene_publish(scene, scene->rival, size, 0);
+        if (error == 0) {
+            bytes += size;
+            since = 0;
+            continue;
+        }
+        if (error != -EAGAIN) {
+            scene_violation(scene, "the rival's publish: %s", spate_last_error());
+            return false;
+        }
+        scene_read(scene, 0);
+        if (since == 0)
+            since = scene_now();
+        else if (scene_now() - since > 3000000)
+            return true;
+    }
+    scene_read(scene, 0);
+    return false;
+}
+
+/* Nobody else may produce to an exclusive topic while its producer lives, stopped or not. */
+static bool try_exclusive(struct scene *scene)
+{
+    spate_producer *producer;
+
+    if (spate_producer_open(scene->topic, NULL, &producer) != 0) {
+        scene_violation(scene, "%s", spate_last_error());
+        return false;
+    }
+    int error = scene_publish(scene, producer, 40, 0);
+    if (error != -EBUSY)
+        scene_violation(scene, "a second producer of an exclusive partition gets %d, not -EBUSY", error);
+    spate_producer_close(producer);
+    return true;
+}
+
+bool play_stop(struct scene *scene, const struct play *play, const struct trace *trace, uint32_t step)
+{
+    struct tracee tracee;
+    const uint64_t holes = play->mode == C && (play->act == act_abort || play->open & PLAY_OPEN_CLAIM) ? 1 : 0;
+    bool blocked = false;
+
+    scene_round(scene, 1);
+    scene->step[0] = step;
+    if (!play_set(scene, play, 1, trace, &tracee))
+        return false;
+    if (play->flags & PLAY_RIVAL) {
+        tracer_advance(&tracee, (uint32_t)(scene_random(scene) % (step + 1)));
+        (void)scene_publish(scene, scene->rival, 100, 0);
+    }
+    tracer_advance(&tracee, step);
+    if (tracee.state == TRACEE_STEPPING) {
+        tracer_suspend(&tracee);
+        blocked = scene->rival ? go_round(scene) : try_exclusive(scene);
+        if (blocked && scene->rival && !scene->broken)
+            check_named(scene, play);
+        if (!tracer_resume(&tracee, SCENE_BOUND))
+            scene_violation(scene, "it does not go on after SIGCONT (state %d, status %x)", tracee.state, (unsigned)tracee.status);
+        scene_read(scene, 0);
+        if (!scene->broken && atomic_load(&scene->page->of[0].result) != 0)
+            scene_violation(scene, "after SIGCONT its call gives %d", atomic_load(&scene->page->of[0].result));
+        if (!scene->broken && atomic_load(&scene->page->of[0].done) != atomic_load(&scene->page->of[0].started))
+            scene_violation(scene, "after SIGCONT not everything was published");
+    }
+    scene_after_death(scene, &tracee, false, holes);
+    return blocked;
 }

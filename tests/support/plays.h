@@ -78,4 +78,8 @@ bool play_learn(struct scene *scene, const struct play *play, struct play_steps 
 /* play_kill: one kill point: walk to the step (the rival publishing on the way), kill, check everything. Returns whether the act was still going on. */
 bool play_kill(struct scene *scene, const struct play *play, const struct trace *trace, uint32_t step, bool fresh_first);
 
+/* play_stop: walk to the step, leave it there by SIGSTOP, let the others go round the ring, SIGCONT, check everything. Returns whether the others had to
+ * wait for it. */
+bool play_stop(struct scene *scene, const struct play *play, const struct trace *trace, uint32_t step);
+
 #endif

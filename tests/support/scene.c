@@ -290,8 +290,9 @@ void scene_pad(struct scene *scene, uint32_t before)
     const uint64_t mask = SCENE_RING - 1;
 
     while (producer && !scene->broken && (sp_ring_tail(ring_of(scene)).position & mask) != SCENE_RING - before) {
-        if (scene_publish(scene, producer, VALUE_SMALL, SCENE_BOUND) != 0)
-            scene_violation(scene, "no room to pad: %s", spate_last_error());
+        int error = scene_publish(scene, producer, VALUE_SMALL, SCENE_BOUND);
+        if (error)
+            scene_violation(scene, "no room to pad: %s", strerror(-error));
         if (scene->published % 64 == 0)
             scene_read(scene, 0);
     }
@@ -310,9 +311,9 @@ spate_producer *scene_fresh(struct scene *scene)
         scene_violation(scene, "no fresh producer: %s", spate_last_error());
         return NULL;
     }
-    do { /* busy: the victim's last breath is not over */
+    do { /* busy, or no slot: a victim's last breath is not over */
         error = scene_publish(scene, producer, VALUE_SMALL, SCENE_BOUND);
-    } while (error == -EBUSY && scene_now() < deadline);
+    } while ((error == -EBUSY || error == -EUSERS) && scene_now() < deadline);
     if (error) {
         scene_violation(scene, "a fresh producer cannot publish: %s (%s)", strerror(-error), spate_last_error());
         spate_producer_close(producer);
@@ -431,14 +432,18 @@ void scene_after_death(struct scene *scene, struct tracee *victims, bool fresh_f
     spate_producer *producer = scene->rival;
 
     const int64_t since = scene_now();
-    for (int i = 0; i < scene->victims; i++)
+    for (int i = 0; i < scene->victims; i++) {
         tracer_kill(&victims[i]);
+        scene->astray += victims[i].astray;
+    }
 
     if (fresh_first || !producer) {
         producer = scene_fresh(scene);
         times_add(&scene->attached, scene_now() - since);
-    } else if (scene_publish(scene, producer, VALUE_SMALL, SCENE_BOUND) != 0) {
-        scene_violation(scene, "the rival cannot publish: %s", spate_last_error());
+    } else {
+        int error = scene_publish(scene, producer, VALUE_SMALL, SCENE_BOUND);
+        if (error)
+            scene_violation(scene, "the rival cannot publish: %s", strerror(-error));
     }
     int64_t fence = scene->broken ? -1 : (int64_t)sp_ring_tail(ring_of(scene)).offset - 1;
     if (!scene->broken && scene_read_until(scene, fence))
@@ -467,13 +472,10 @@ static int show_violation(void *context, const struct spate_violation *violation
     return 0;
 }
 
-#pragma weak spate_verify
 void scene_verify(struct scene *scene)
 {
     struct spate_verify_result result;
 
-    if (!spate_verify)
-        return;
     int error = spate_verify(scene->bus, SCENE_TOPIC, &result, show_violation, scene);
     if (error)
         scene_violation(scene, "spate_verify: %s", spate_last_error());

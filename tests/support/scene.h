@@ -56,6 +56,7 @@ struct scene {
     bool quiet;  /* planted bugs: count, do not print */
     bool broken; /* a violation in this round */
     uint64_t violations, rounds;
+    uint64_t astray;        /* victims that died somewhere else than meant */
     struct times delivered; /* kill -> next record delivered */
     struct times longest;   /* longest publish of the lap after it: where repairs fall */
     struct times attached;  /* kill -> published by a producer that attached afterwards */

@@ -8,6 +8,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,49 +131,155 @@ static uint32_t gap_of(const struct trace *trace, uint32_t step)
     return low;
 }
 
-void tracer_advance(struct tracee *tracee, uint32_t to)
+#if defined(__x86_64__)
+static bool set_breakpoint(const struct tracee *tracee, uint64_t address)
 {
-    if (tracee->trace && to > tracee->at) {
-        uint32_t from = gap_of(tracee->trace, tracee->at), gap = gap_of(tracee->trace, to);
-        for (uint32_t i = from; i < gap; i++)
-            if (!cross(tracee))
-                return;
-        if (gap > from)
-            tracee->at = tracee->trace->begin[gap];
+    return ptrace(PTRACE_POKEUSER, tracee->pid, (void *)offsetof(struct user, u_debugreg[0]), (void *)(uintptr_t)address) == 0 &&
+           ptrace(PTRACE_POKEUSER, tracee->pid, (void *)offsetof(struct user, u_debugreg[7]),
+                  (void *)(uintptr_t)(address ? 1 : 0)) == 0;
+}
+#else
+static bool set_breakpoint(const struct tracee *tracee, uint64_t address)
+{
+    (void)tracee, (void)address;
+    return false;
+}
+#endif
+
+/* Which step, at most `to` and behind `at`, is reached for the least by a breakpoint, the rest being stepped; `at` when stepping is best. */
+static uint32_t hop_target(const struct trace *trace, uint32_t at, uint32_t to)
+{
+    const uint32_t setup = 4; /* what setting it costs, in steps */
+    uint32_t best = at, cost = to - at;
+
+    for (uint32_t step = to; step > at && to - step < cost; step--) {
+        uint32_t hop = trace->times[step] + 1 + setup + (to - step);
+        if (hop < cost) {
+            cost = hop;
+            best = step;
+        }
     }
-    while (tracee->at < to && tracer_step(tracee)) {
-        /* one more */
-    }
+    return best;
 }
 
-/* Whether the next instruction is a system call. */
-static bool before_syscall(const struct tracee *tracee)
+/* Run at full speed to before step `to` of the same gap. */
+static void hop(struct tracee *tracee, uint32_t to)
 {
+    const struct trace *trace = tracee->trace;
+
+    while (tracee->at < to && trace->pc[tracee->at] == trace->pc[to])
+        if (!tracer_step(tracee))
+            return;
+    uint32_t hits = 0;
+    for (uint32_t step = tracee->at + 1; step <= to; step++)
+        hits += trace->pc[step] == trace->pc[to];
+    if (hits == 0 || !set_breakpoint(tracee, trace->pc[to]))
+        return;
+    while (hits--) {
+        resume(tracee, PTRACE_CONT, 0);
+        int sig = wait_stop(tracee);
+        if (tracee->state == TRACEE_GONE)
+            return;
+        if (sig == SIGSTOP) { /* this time it went another way */
+            tracee->state = TRACEE_FINISHED;
+            break;
+        }
+    }
+    (void)set_breakpoint(tracee, 0);
+    if (tracee->state == TRACEE_STEPPING)
+        tracee->at = to;
+}
+
+/* The address of the next instruction, and whether that is a system call. 0 on an architecture that we do not know. */
+static uint64_t look(const struct tracee *tracee, bool *ret_is_call)
+{
+    uint64_t pc = 0;
+
+    *ret_is_call = false;
 #if defined(__x86_64__) || defined(__aarch64__)
     struct user_regs_struct registers;
     struct iovec block = {&registers, sizeof registers};
     if (ptrace(PTRACE_GETREGSET, tracee->pid, (void *)(intptr_t)NT_PRSTATUS, &block) < 0)
-        return false;
+        return 0;
+    errno = 0;
 #if defined(__x86_64__)
-    errno = 0;
-    long word = ptrace(PTRACE_PEEKTEXT, tracee->pid, (void *)(uintptr_t)registers.rip, NULL);
-    return errno == 0 && (word & 0xffff) == 0x050f;
+    pc = registers.rip;
+    long word = ptrace(PTRACE_PEEKTEXT, tracee->pid, (void *)(uintptr_t)pc, NULL);
+    *ret_is_call = errno == 0 && (word & 0xffff) == 0x050f;
 #else
-    errno = 0;
-    long word = ptrace(PTRACE_PEEKTEXT, tracee->pid, (void *)(uintptr_t)(registers.pc & ~(uint64_t)7), NULL);
-    return errno == 0 && (uint32_t)(registers.pc & 4 ? (uint64_t)word >> 32 : (uint64_t)word) == 0xd4000001u;
+    pc = registers.pc;
+    long word = ptrace(PTRACE_PEEKTEXT, tracee->pid, (void *)(uintptr_t)(pc & ~(uint64_t)7), NULL);
+    *ret_is_call = errno == 0 && (uint32_t)(pc & 4 ? (uint64_t)word >> 32 : (uint64_t)word) == 0xd4000001u;
 #endif
 #else
     (void)tracee;
-    return false;
 #endif
+    return pc;
+}
+
+void tracer_advance(struct tracee *tracee, uint32_t to)
+{
+    const struct trace *trace = tracee->trace;
+
+    if (trace && to > tracee->at) {
+        uint32_t from = gap_of(trace, tracee->at), gap = gap_of(trace, to);
+        for (uint32_t i = from; i < gap; i++)
+            if (!cross(tracee))
+                return;
+        if (gap > from)
+            tracee->at = trace->begin[gap];
+        if (to < trace->total && to < TRACE_STEPS_MAX) {
+            uint32_t target = hop_target(trace, tracee->at, to);
+            if (target > tracee->at)
+                hop(tracee, target);
+        }
+    }
+    while (tracee->at < to && tracer_step(tracee)) {
+        /* one more */
+    }
+    if (trace && tracee->state == TRACEE_STEPPING && to < trace->total && to < TRACE_STEPS_MAX) {
+        bool is_call;
+        tracee->astray = look(tracee, &is_call) != trace->pc[to];
+    }
+}
+
+/* How often each address was seen before within its gap. */
+static void count_times(struct trace *trace)
+{
+    enum { SLOTS = 65536 };
+    static struct {
+        uint64_t pc;
+        uint32_t gap, count;
+    } seen[SLOTS];
+    const uint32_t steps = trace->total < TRACE_STEPS_MAX ? trace->total : TRACE_STEPS_MAX;
+    uint32_t gap = 0;
+
+    memset(seen, 0xff, sizeof seen);
+    for (uint32_t step = 0; step < steps; step++) {
+        uint64_t pc = trace->pc[step];
+        uint32_t at = (uint32_t)(pc * 0x9e3779b97f4a7c15u >> 48);
+        while (gap + 1 < trace->gaps && trace->begin[gap + 1] <= step)
+            gap++;
+        for (uint32_t i = 0; i < SLOTS && seen[at].gap != UINT32_MAX && seen[at].pc != pc; i++)
+            at = (at + 1) % SLOTS;
+        if (seen[at].pc != pc || seen[at].gap != gap) {
+            seen[at].pc = pc;
+            seen[at].gap = gap;
+            seen[at].count = 0;
+        }
+        trace->times[step] = seen[at].count++;
+    }
 }
 
 void tracer_record(struct tracee *tracee, struct trace *ret, void (*seen)(void *context, uint32_t step), void *context)
 {
-    *ret = (struct trace){.gaps = 1};
+    ret->gaps = 1;
+    ret->begin[0] = 0;
     for (;;) {
-        bool is_call = before_syscall(tracee);
+        bool is_call;
+        uint64_t pc = look(tracee, &is_call);
+        if (tracee->at < TRACE_STEPS_MAX)
+            ret->pc[tracee->at] = pc;
         if (!tracer_step(tracee))
             break;
         if (is_call && ret->gaps < TRACE_GAPS_MAX)
@@ -181,6 +288,7 @@ void tracer_record(struct tracee *tracee, struct trace *ret, void (*seen)(void *
             seen(context, tracee->at);
     }
     ret->total = tracee->at;
+    count_times(ret);
 }
 
 void tracer_finish(struct tracee *tracee)

@@ -5,9 +5,10 @@
  *
  *     fork | prepare, full speed | marker | step 0, 1, 2, ... | marker | _exit
  *
- * A step costs some 15 us. Attaching takes many thousands of them, so a first run records how many lie between two system calls (the *gaps*); later
- * runs cross whole gaps at full speed (PTRACE_SYSCALL) and step through the last one only. Step numbers of two runs of the same code agree but for spinning
- * and clock reading, which is good enough: any place is a place to die at.
+ * A step costs some 15 us. Attaching takes many thousands of them, so a first run records the address of each and where system calls are (what lies
+ * between two is a *gap*). Later runs cross whole gaps at full speed (PTRACE_SYSCALL), then run to a nearby instruction that is rarely passed (a hardware
+ * breakpoint; x86-64 only), and step the rest. Step numbers of two runs of the same code agree but for spinning and clock reading, which is good enough: any
+ * place is a place to die at.
  *
  * One thread; works in the calling process, which is the tracer. Nothing here knows the library. */
 #ifndef SP_TESTS_SUPPORT_TRACER_H
@@ -18,12 +19,15 @@
 #include <sys/types.h>
 
 #define TRACE_GAPS_MAX 4096u
+#define TRACE_STEPS_MAX 262144u /* steps beyond it are only counted */
 
-/* What the first run learned. */
+/* What the first run learned. Large: keep it static. */
 struct trace {
-    uint32_t total;                 /* steps from marker to marker */
-    uint32_t gaps;                  /* stretches between system calls, at least 1 */
-    uint32_t begin[TRACE_GAPS_MAX]; /* first step of each */
+    uint32_t total;                  /* steps from marker to marker */
+    uint32_t gaps;                   /* stretches between system calls, at least 1 */
+    uint32_t begin[TRACE_GAPS_MAX];  /* first step of each */
+    uint64_t pc[TRACE_STEPS_MAX];    /* address of the instruction that step i executes */
+    uint32_t times[TRACE_STEPS_MAX]; /* how often that address was executed before, since the gap began */
 };
 
 enum tracee_state {
@@ -36,6 +40,7 @@ struct tracee {
     pid_t pid;
     enum tracee_state state;
     uint32_t at;               /* steps done */
+    bool astray;               /* it went another way than the first run: `at` is a guess */
     int status;                /* as of waitpid, when it is gone */
     const struct trace *trace; /* NULL: always step */
 };
