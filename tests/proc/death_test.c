@@ -437,6 +437,83 @@ static void the_dead_leak_no_slots(void **state)
     spate_bus_close(bus);
 }
 
+/* Whoever is dead stays dead, also while its participant slot changes hands: here joiners wait for just that slot, and another producer attaches,
+ * and so repairs, at the same moment. */
+static int join_and_leave(void *argument)
+{
+    struct scene *scene = argument;
+
+    while (proc_get(&scene->stop) == 0) {
+        spate_bus *bus = NULL;
+        int error = spate_bus_open(proc_bus_path(), NULL, &bus);
+        CHECKF(error == 0 || error == -EUSERS, "join: %d (%s)", error, spate_last_error());
+        spate_bus_close(bus);
+    }
+    return 0;
+}
+
+static int claim_when_there_is_a_slot(void *argument)
+{
+    struct scene *scene = argument;
+    spate_bus *bus = NULL;
+    int error;
+
+    while ((error = spate_bus_open(proc_bus_path(), NULL, &bus)) == -EUSERS)
+        sched_yield();
+    OK(error);
+    spate_topic *topic = proc_topic(bus, "t");
+    spate_producer *producer = proc_producer(topic);
+    struct spate_record record = {.value_size = 200};
+    struct spate_claim claim;
+    OK(spate_claim(producer, &record, &claim));
+    proc_add(&scene->ready);
+    return pause();
+}
+
+static void the_dead_stay_dead_while_their_slots_change_hands(void **state)
+{
+    (void)state;
+    struct scene *scene = proc_shared(sizeof *scene);
+    struct spate_bus_options options;
+    struct fixture f = {0};
+    struct spate_record got;
+    const int rounds = proc_is_full() ? 20000 : proc_is_slow() ? 200 : 1000;
+
+    proc_alarm(proc_is_full() ? 3600 : 120);
+    spate_bus_options_init(&options);
+    options.participants_max = 2;
+    OK(spate_bus_open(proc_bus_path(), &options, &f.bus));
+    proc_create(f.bus, "t", 1, SPATE_RING_MIN, SPATE_MODE_CONCURRENT);
+    f.topic = proc_topic(f.bus, "t");
+    f.consumer = proc_consumer(f.topic, SPATE_POLICY_GATE, SPATE_START_BEGINNING, 0);
+    pid_t joiners[2] = {proc_start(join_and_leave, scene), proc_start(join_and_leave, scene)};
+    for (int round = 0; round < rounds; round++) {
+        pid_t child = proc_start(claim_when_there_is_a_slot, scene);
+        proc_await(&scene->ready, (uint64_t)round + 1);
+        kill(child, SIGKILL);
+        f.producer = proc_producer(f.topic);
+        int64_t offset =
+            proc_publish(f.producer, 0, 100, 1, (uint64_t)round); /* attaches, and repairs if the other is dead by now */
+        IS(proc_wait(child), 128 + SIGKILL);
+        spate_producer_close(f.producer);
+        f.producer = proc_producer(f.topic);
+        proc_publish(f.producer, 0, 100, 2, (uint64_t)round);
+        int n = spate_poll(f.consumer, &got, 1, PROC_PATIENCE);
+        struct spate_gap gap = {0};
+        if (n == -EOVERFLOW)
+            OK(spate_consumer_gap(f.consumer, &gap));
+        CHECKF(n == 1 && got.offset == offset, "round %d: poll gave %d; gap %lld to %lld, cause %u", round, n, (long long)gap.first,
+               (long long)gap.next, gap.cause);
+        IS(spate_poll(f.consumer, &got, 1, PROC_PATIENCE), 1);
+        spate_producer_close(f.producer);
+    }
+    proc_set(&scene->stop, 1);
+    IS(proc_wait(joiners[0]), 0);
+    IS(proc_wait(joiners[1]), 0);
+    f.producer = NULL;
+    close_fixture(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -448,6 +525,7 @@ int main(void)
         PROC_TEST(a_process_group_that_is_killed_leaves_the_others_going),
         PROC_TEST(liveness_works_across_pid_namespaces),
         PROC_TEST(the_dead_leak_no_slots),
+        PROC_TEST(the_dead_stay_dead_while_their_slots_change_hands),
     };
     return cmocka_run_group_tests_name("death", tests, NULL, NULL);
 }
