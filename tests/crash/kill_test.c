@@ -1,12 +1,15 @@
-/* kill_test.c: a process is killed after every instruction of every call; the others go on, and nothing that was committed is lost.
+/* kill_test.c: a process is killed after every instruction of every call; the others go on, and nothing that was committed is
+ * lost.
  *
- * For each play (support/plays.h): a first run counts its steps and learns which of them change shared memory; then a new victim is walked to step k,
- * killed, and all promises are checked (support/scene.h): the next record is delivered, everything committed before is whole and read once, in order and
- * alike by a consumer that was there and by one that comes later; the victim's records are whole or absent; holes are at most its claim; a full lap
- * passes; every slot can be taken again. No daemon runs.
+ * For each play (support/plays.h): a first run counts its steps and learns which of them change shared memory; then a new victim
+ * is walked to step k, killed, and all promises are checked (support/scene.h): the next record is delivered, everything
+ * committed before is whole and read once, in order and alike by a consumer that was there and by one that comes later; the
+ * victim's records are whole or absent; holes are at most its claim; a full lap passes; every slot can be taken again. No daemon
+ * runs.
  *
- * The default run takes every k of the short plays, and of the long ones (attach, close) those around stores plus a random sample. SPATE_FULL=1 takes
- * every k of all, several times where a rival publishes in between. SPATE_SEED repeats a run. With arguments: kill_test [PLAY [STEP]]. */
+ * The default run takes every k of the short plays, and of the long ones (attach, close) those around stores plus a random
+ * sample. SPATE_FULL=1 takes every k of all, several times where a rival publishes in between. SPATE_SEED repeats a run. With
+ * arguments: kill_test [PLAY [STEP]]. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

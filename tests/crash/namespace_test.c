@@ -1,7 +1,9 @@
-/* namespace_test.c: the victims live in another PID namespace than the survivors: their process ids mean nothing to each other, deaths are noticed all the same.
+/* namespace_test.c: the victims live in another PID namespace than the survivors: their process ids mean nothing to each other,
+ * deaths are noticed all the same.
  *
- * Liveness comes from kernel file locks, not from pids. The test unshares a PID namespace for its children (a keeper holds it as its process 1), runs a
- * sample of kill_test.c with victims in there, and goes back. Needs CAP_SYS_ADMIN; skipped where that is missing. SPATE_SEED repeats a run. */
+ * Liveness comes from kernel file locks, not from pids. The test unshares a PID namespace for its children (a keeper holds it as
+ * its process 1), runs a sample of kill_test.c with victims in there, and goes back. Needs CAP_SYS_ADMIN; skipped where that is
+ * missing. SPATE_SEED repeats a run. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>

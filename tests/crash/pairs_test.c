@@ -1,9 +1,10 @@
 /* pairs_test.c: two or three processes are killed at the same time, each at a step of its own, holding claims beside each other.
  *
- * Each round draws plays, steps and an interleaving: the victims are walked in turns of random length (often a single instruction), the rival publishing now
- * and then between them, until each stands at its step; then all are killed and every promise is checked as in kill_test.c. Steps are drawn from the places
- * where shared memory changes half of the time. The ring has four producer slots, so that three victims and the rival fill it. SPATE_FULL=1 takes forty
- * times as many rounds. SPATE_SEED repeats a run. */
+ * Each round draws plays, steps and an interleaving: the victims are walked in turns of random length (often a single
+ * instruction), the rival publishing now and then between them, until each stands at its step; then all are killed and every
+ * promise is checked as in kill_test.c. Steps are drawn from the places where shared memory changes half of the time. The ring
+ * has four producer slots, so that three victims and the rival fill it. SPATE_FULL=1 takes forty times as many rounds.
+ * SPATE_SEED repeats a run. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* planted_hooked_test.c: the checker of the crash tests must find bugs that are put in on purpose.
  *
- * Linked with the library variant that has race hooks (base/hook.h). A hook in the victim breaks the protocol of ring/ring.h at one of its points, as a
- * careless change of writer.c would; then victims are killed, or stopped, step by step until a violation is found. Each bug must be found, and without a bug
- * nothing may be. The list that is printed is the catch list of this checker. */
+ * Linked with the library variant that has race hooks (base/hook.h). A hook in the victim breaks the protocol of ring/ring.h at
+ * one of its points, as a careless change of writer.c would; then victims are killed, or stopped, step by step until a violation
+ * is found. Each bug must be found, and without a bug nothing may be. The list that is printed is the catch list of this
+ * checker. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,15 @@
-/* stop_test.c: a process is stopped after every instruction, others go round the ring, and it goes on as if nothing had happened.
+/* stop_test.c: a process is stopped after every instruction, others go round the ring, and it goes on as if nothing had
+ * happened.
  *
- * For each play that may be stopped and each step k: the victim is walked to k and left there by SIGSTOP, no longer traced; the rival publishes as
- * much as it gets room for, up to more than a lap, while the witness reads; then SIGCONT. A stopped owner's bytes are never overtaken: the rival either
- * gets through (the victim owns nothing) or gets -EAGAIN, and then spate_inspect_ring names the victim as stalled (or, for a consumer, its cursor is what
- * is in the way). Afterwards every call of the victim has succeeded, its records are whole, all is in order, and nothing is a hole. On an exclusive topic the
- * others get -EBUSY.
+ * For each play that may be stopped and each step k: the victim is walked to k and left there by SIGSTOP, no longer traced; the
+ * rival publishes as much as it gets room for, up to more than a lap, while the witness reads; then SIGCONT. A stopped owner's
+ * bytes are never overtaken: the rival either gets through (the victim owns nothing) or gets -EAGAIN, and then
+ * spate_inspect_ring names the victim as stalled (or, for a consumer, its cursor is what is in the way). Afterwards every call
+ * of the victim has succeeded, its records are whole, all is in order, and nothing is a hole. On an exclusive topic the others
+ * get -EBUSY.
  *
- * The default run takes the steps at which shared memory changes and a sample; SPATE_FULL=1 takes every k. SPATE_SEED repeats a run. */
+ * The default run takes the steps at which shared memory changes and a sample; SPATE_FULL=1 takes every k. SPATE_SEED repeats a
+ * run. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

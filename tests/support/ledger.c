@@ -1,7 +1,8 @@
 /* ledger.c: values that prove themselves, and the map from offsets to them.
  *
- * A value is: writer (8 bytes), sequence (4), size (4), sum (8), then bytes that follow from writer and sequence. The sum covers all but itself, so
- * any mixture of two values, or of a value and what lay in the ring before, is found. Called by the crash tests and by their victims. */
+ * A value is: writer (8 bytes), sequence (4), size (4), sum (8), then bytes that follow from writer and sequence. The sum covers
+ * all but itself, so any mixture of two values, or of a value and what lay in the ring before, is found. Called by the crash
+ * tests and by their victims. */
 #include "ledger.h"
 
 #include <stdlib.h>

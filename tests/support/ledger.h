@@ -1,9 +1,9 @@
 /* ledger.h: who wrote which record, and what every consumer has to find: the book that the crash tests keep.
  *
- * Each value says who wrote it and as the how-many-eth of its writer, and carries a checksum over all its bytes, so that a torn record is told from a
- * whole one without knowing anything else. The ledger maps offset -> (writer, sequence), from what publishing calls returned and from what the first
- * reader found; whoever reads later must find the same. Offsets are remembered for the last LEDGER_SIZE records: far more than a ring of the
- * tests holds. Plain memory of one process, one thread. */
+ * Each value says who wrote it and as the how-many-eth of its writer, and carries a checksum over all its bytes, so that a torn
+ * record is told from a whole one without knowing anything else. The ledger maps offset -> (writer, sequence), from what
+ * publishing calls returned and from what the first reader found; whoever reads later must find the same. Offsets are remembered
+ * for the last LEDGER_SIZE records: far more than a ring of the tests holds. Plain memory of one process, one thread. */
 #ifndef SP_TESTS_SUPPORT_LEDGER_H
 #define SP_TESTS_SUPPORT_LEDGER_H
 

@@ -1,7 +1,7 @@
 /* plays.c: the acts, and the child process around them.
  *
- * Everything that is not the act happens before the first marker, values included. What the victim knows it has done, it says in the shared page,
- * with plain stores within the stepped region: the checker may believe it at any step. */
+ * Everything that is not the act happens before the first marker, values included. What the victim knows it has done, it says in
+ * the shared page, with plain stores within the stepped region: the checker may believe it at any step. */
 #include "plays.h"
 
 #include <errno.h>
@@ -135,6 +135,26 @@ static int act_bus_close(struct victim *victim)
     return 0;
 }
 
+/* The bus and the topic that plays make, besides those of the scene. */
+#define MADE "made"
+
+static int act_topic_create(struct victim *victim)
+{
+    return spate_topic_create(victim->bus, MADE, NULL);
+}
+
+static int act_topic_delete(struct victim *victim)
+{
+    return spate_topic_delete(victim->bus, MADE, 0);
+}
+
+static int act_bus_create(struct victim *victim)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/~" MADE, victim->scene->dir);
+    return spate_bus_open(path, NULL, &victim->bus);
+}
+
 #define C SPATE_MODE_CONCURRENT
 #define E SPATE_MODE_EXCLUSIVE
 #define BUS PLAY_OPEN_BUS
@@ -171,6 +191,10 @@ const struct play plays[] = {
     {"first claim", C, PLAY_ATTACH | PLAY_STOP, SMALL, 1, PRODUCER, act_publish},
     {"first claim, exclusive", E, PLAY_ATTACH, SMALL, 1, PRODUCER, act_publish},
     {"first claim, repairing a corpse", C, PLAY_ATTACH | PLAY_CORPSE, SMALL, 1, PRODUCER, act_publish},
+    {"publish, repairing a full ring", C, PLAY_ATTACH | PLAY_CORPSE | PLAY_FULL, SMALL, 1, LANE, act_publish},
+    {"bus create", C, PLAY_ATTACH | PLAY_MAKE, 0, 0, 0, act_bus_create},
+    {"topic create", C, PLAY_ATTACH | PLAY_MAKE, 0, 0, BUS, act_topic_create},
+    {"topic delete", C, PLAY_ATTACH | PLAY_MAKE, 0, 0, BUS, act_topic_delete},
     {"consumer open", C, PLAY_ATTACH | PLAY_STOP | PLAY_FEED, 0, 0, TOPIC, act_consumer_open},
     {"producer close", C, PLAY_ATTACH | PLAY_STOP, SMALL, 0, LANE, act_producer_close},
     {"producer close with a claim", C, PLAY_ATTACH | PLAY_STOP, SMALL, 1, LANE | PLAY_OPEN_CLAIM, act_producer_close},
@@ -272,26 +296,42 @@ bool play_spawn(struct scene *scene, const struct play *play, int index, const s
     return false;
 }
 
-/* A producer that dies with an open claim before anything else happens. */
-static void leave_corpse(struct scene *scene)
+/* A producer with an open claim, alive until `bury`. */
+static bool lay_out(struct scene *scene, struct tracee *ret)
 {
     static const struct play corpse = {"corpse", C, 0, SMALL, 1, PRODUCER | PLAY_OPEN_CLAIM, act_abort};
-    struct tracee tracee;
+    return play_spawn(scene, &corpse, SCENE_VICTIMS_MAX - 1, NULL, ret);
+}
 
-    if (!play_spawn(scene, &corpse, SCENE_VICTIMS_MAX - 1, NULL, &tracee))
-        return;
-    tracer_kill(&tracee);
-    tracer_reap(&tracee);
+/* It dies before anything else happens; with PLAY_FULL after the rival went as far as it let it. */
+static void bury(struct scene *scene, const struct play *play, struct tracee *corpse)
+{
+    int error = play->flags & PLAY_FULL ? 0 : -EAGAIN;
+
+    while (error == 0) {
+        error = scene_publish(scene, scene->rival, 40, 0);
+        if (scene->published % 16 == 0 || error)
+            scene_read(scene, 0);
+        if (error) /* once more: it may have been the witness who was in the way */
+            error = scene_publish(scene, scene->rival, 40, 0);
+    }
+    tracer_kill(corpse);
+    tracer_reap(corpse);
+    if (play->flags & PLAY_FULL) /* so that nothing but the corpse is in the way */
+        (void)scene_read_until(scene, scene->newest);
 }
 
 bool play_set(struct scene *scene, const struct play *play, int victims, const struct trace *trace, struct tracee *ret)
 {
     const uint32_t unit = 64, warm = 128;
+    struct tracee corpse;
 
-    if (play->flags & PLAY_CORPSE)
-        leave_corpse(scene);
+    if (play->act == act_topic_delete && spate_topic_create(scene->bus, MADE, NULL) != 0)
+        scene_violation(scene, "%s", spate_last_error());
     if (play->flags & PLAY_WRAP && play->mode == E) /* then nobody else can pad later */
         scene_pad(scene, unit + (play->size == SMALL ? warm : (play->size + 24 + unit) / unit * unit));
+    if (play->flags & PLAY_CORPSE && !(play->flags & PLAY_FULL) && lay_out(scene, &corpse))
+        bury(scene, play, &corpse);
     for (int i = 0; i < victims; i++)
         if (!play_spawn(scene, play, i, trace, &ret[i])) {
             for (int j = 0; j < i; j++) {
@@ -300,6 +340,8 @@ bool play_set(struct scene *scene, const struct play *play, int victims, const s
             }
             return false;
         }
+    if (play->flags & PLAY_FULL && lay_out(scene, &corpse))
+        bury(scene, play, &corpse);
     scene_read(scene, 0);
     if (play->flags & PLAY_WRAP && play->mode == C)
         scene_pad(scene, unit);
@@ -309,6 +351,50 @@ bool play_set(struct scene *scene, const struct play *play, int victims, const s
     if (play->flags & PLAY_SLEEPER)
         scene_sleeper(scene);
     return !scene->broken;
+}
+
+/* What was half made can be made, used and removed. */
+static void check_made(struct scene *scene, const struct play *play)
+{
+    char path[128];
+    spate_bus *bus = NULL;
+    spate_topic *topic = NULL;
+    spate_producer *producer = NULL;
+    const struct spate_record record = {.partition = 0, .value = "42", .value_size = 2};
+
+    snprintf(path, sizeof path, "%s/~" MADE, scene->dir);
+    int error = spate_bus_open(play->act == act_bus_create ? path : scene->dir, NULL, &bus);
+    if (!error) {
+        error = spate_topic_create(bus, MADE, NULL);
+        if (error == -EEXIST)
+            error = 0;
+    }
+    if (!error)
+        error = spate_topic_open(bus, MADE, &topic);
+    if (!error)
+        error = spate_producer_open(topic, NULL, &producer);
+    if (error == -ESTALE && play->act == act_topic_delete) { /* half deleted: it has to be deleted again */
+        spate_topic_close(topic);
+        topic = NULL;
+        error = spate_topic_delete(bus, MADE, 0);
+        if (!error)
+            error = spate_topic_create(bus, MADE, NULL);
+        if (!error)
+            error = spate_topic_open(bus, MADE, &topic);
+        if (!error)
+            error = spate_producer_open(topic, NULL, &producer);
+    }
+    if (!error)
+        error = spate_publish(producer, &record, SCENE_BOUND, NULL);
+    spate_producer_close(producer);
+    spate_topic_close(topic);
+    if (!error)
+        error = spate_topic_delete(bus, MADE, 0);
+    if (error)
+        scene_violation(scene, "what was half made cannot be used: %s (%s)", strerror(-error), spate_last_error());
+    spate_bus_close(bus);
+    if (play->act == act_bus_create)
+        scene_remove(path);
 }
 
 static void learn(void *context, uint32_t step)
@@ -335,6 +421,8 @@ bool play_learn(struct scene *scene, const struct play *play, struct play_steps 
         scene_violation(scene, "left alone, it ends with %d (status %x)", result, (unsigned)tracee.status);
     scene->step[0] = ret->trace.total;
     scene_after_death(scene, &tracee, false, play_holes_max(play));
+    if (play->flags & PLAY_MAKE && !scene->broken)
+        check_made(scene, play);
     return !scene->broken;
 }
 
@@ -354,6 +442,8 @@ bool play_kill(struct scene *scene, const struct play *play, const struct trace 
     tracer_advance(&tracee, step);
     bool inside = tracee.state == TRACEE_STEPPING;
     scene_after_death(scene, &tracee, fresh_first, play_holes_max(play));
+    if (play->flags & PLAY_MAKE && !scene->broken)
+        check_made(scene, play);
     return inside;
 }
 

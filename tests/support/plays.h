@@ -1,7 +1,7 @@
 /* plays.h: what the victims of the crash tests do: a name, a preparation at full speed, and the act that is walked step by step.
  *
- * A play is run in a forked child on the scene's bus, as one of its victims; the act is what lies between the two markers of tracer.h. Used by
- * tests/crash/kill_test.c, stop_test.c and planted_hooked_test.c. */
+ * A play is run in a forked child on the scene's bus, as one of its victims; the act is what lies between the two markers of
+ * tracer.h. Used by tests/crash/kill_test.c, stop_test.c and planted_hooked_test.c. */
 #ifndef SP_TESTS_SUPPORT_PLAYS_H
 #define SP_TESTS_SUPPORT_PLAYS_H
 
@@ -14,6 +14,8 @@ enum play_flags {
     PLAY_ATTACH = 8,   /* tens of thousands of steps: sampled, and stepped by gaps */
     PLAY_STOP = 16,    /* also stopped and resumed (stop_test.c) */
     PLAY_CORPSE = 32,  /* a producer died before, holding a claim */
+    PLAY_FULL = 128,   /* with a corpse: the rival has filled the ring up to its claim */
+    PLAY_MAKE = 256,   /* it makes or removes a bus or topic of its own */
     PLAY_SLEEPER = 64, /* a consumer waits for its descriptor */
 };
 
@@ -75,11 +77,12 @@ struct play_steps {
 };
 bool play_learn(struct scene *scene, const struct play *play, struct play_steps *ret);
 
-/* play_kill: one kill point: walk to the step (the rival publishing on the way), kill, check everything. Returns whether the act was still going on. */
+/* play_kill: one kill point: walk to the step (the rival publishing on the way), kill, check everything. Returns whether the act
+ * was still going on. */
 bool play_kill(struct scene *scene, const struct play *play, const struct trace *trace, uint32_t step, bool fresh_first);
 
-/* play_stop: walk to the step, leave it there by SIGSTOP, let the others go round the ring, SIGCONT, check everything. Returns whether the others had to
- * wait for it. */
+/* play_stop: walk to the step, leave it there by SIGSTOP, let the others go round the ring, SIGCONT, check everything. Returns
+ * whether the others had to wait for it. */
 bool play_stop(struct scene *scene, const struct play *play, const struct trace *trace, uint32_t step);
 
 #endif

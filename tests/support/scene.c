@@ -1,7 +1,7 @@
 /* scene.c: the survivors of a crash test: witness, rival, fresh producers, late consumers; and what they may and must see.
  *
- * All checks go through the public interface; the internal header serves only to know where in the ring the tail stands and to compare bytes of the
- * shared files. Called by tests/crash. */
+ * All checks go through the public interface; the internal header serves only to know where in the ring the tail stands and to
+ * compare bytes of the shared files. Called by tests/crash. */
 #include "scene.h"
 
 #include <errno.h>
@@ -112,6 +112,11 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
+void scene_remove(const char *path)
+{
+    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static void tear_down(struct scene *scene)
 {
     spate_producer_close(scene->rival);
@@ -120,7 +125,7 @@ static void tear_down(struct scene *scene)
     spate_topic_close(scene->topic);
     spate_bus_close(scene->bus);
     scene->sleeper = NULL;
-    nftw(scene->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    scene_remove(scene->dir);
     free(scene->snapshot);
     scene->snapshot = NULL;
 }
@@ -176,6 +181,7 @@ int scene_publish(struct scene *scene, spate_producer *producer, uint32_t size, 
     if (error)
         return error;
     scene->published++;
+    scene->newest = offset;
     if (!ledger_note(&scene->ledger, offset, RIVAL, scene->sequence))
         scene_violation(scene, "offset %lld was given to a producer, and is another record's (witness read up to %lld)",
                         (long long)offset, (long long)scene->last);

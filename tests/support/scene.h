@@ -1,10 +1,11 @@
 /* scene.h: a bus with a witness, on which victims are killed or stopped, and the promises that are checked afterwards.
  *
- * A scene is one bus in a directory of its own with one topic of one small ring (64 KiB, 4 producer slots, 4 consumer slots, so that leaked slots
- * and laps show at once). The calling process plays all who survive: the *witness*, a consumer that was attached before and reads everything; the
- * *rival*, a producer that was attached before (concurrent mode only); *fresh* producers and *late* consumers that come afterwards. Victims are forked.
+ * A scene is one bus in a directory of its own with one topic of one small ring (64 KiB, 4 producer slots, 4 consumer slots, so
+ * that leaked slots and laps show at once). The calling process plays all who survive: the *witness*, a consumer that was
+ * attached before and reads everything; the *rival*, a producer that was attached before (concurrent mode only); *fresh*
+ * producers and *late* consumers that come afterwards. Victims are forked.
  *
- *     scene_open | { scene_round, spawn and walk victims, scene_publish by the rival, kill, scene_after_death } for each place | scene_close
+ *     scene_open | { scene_round, victims are spawned and walked, scene_after_death } for each place | scene_close
  *
  * After a violation the bus is made anew, so that one violation is not reported a thousand times. One thread. */
 #ifndef SP_TESTS_SUPPORT_SCENE_H
@@ -45,6 +46,7 @@ struct scene {
     struct scene_page *page;
     struct ledger ledger;
     int64_t last;             /* offset the witness read last, or -1 */
+    int64_t newest;           /* offset this process published last */
     uint64_t published, read; /* by this process: they end up equal */
     uint64_t holes;           /* in this round */
     uint64_t writer;          /* id of this round's first victim */
@@ -77,14 +79,17 @@ __attribute__((format(printf, 2, 3))) void scene_violation(struct scene *scene, 
 /* scene_publish: one value of this process, by the rival or a fresh producer. Returns what spate_publish does. */
 int scene_publish(struct scene *scene, spate_producer *producer, uint32_t size, int64_t timeout);
 
-/* scene_read: let the witness read what there is; checks it. scene_read_until: until it read `offset`, or say that it does not come. */
+/* scene_read: let the witness read what there is; checks it. scene_read_until: until it read `offset`, or say that it does not
+ * come. */
 void scene_read(struct scene *scene, int64_t timeout);
 bool scene_read_until(struct scene *scene, int64_t offset);
 
-/* scene_pad: publish until the next record begins `before` bytes before the end of the ring (concurrent: by the rival; else by a fresh producer). */
+/* scene_pad: publish until the next record begins `before` bytes before the end of the ring (concurrent: by the rival; else by a
+ * fresh producer). */
 void scene_pad(struct scene *scene, uint32_t before);
 
-/* scene_fresh: a producer that attaches now and publishes one value; waits for the death of an exclusive one. NULL after a violation. */
+/* scene_fresh: a producer that attaches now and publishes one value; waits for the death of an exclusive one. NULL after a
+ * violation. */
 spate_producer *scene_fresh(struct scene *scene);
 
 /* scene_after_death: kill the victims and check all promises: delivery, a late consumer, a full lap, slots.
@@ -106,6 +111,9 @@ void scene_verify(struct scene *scene);
 
 /* scene_changed: whether any byte of the shared files changed since the last call. */
 bool scene_changed(struct scene *scene);
+
+/* scene_remove: a directory and all in it. */
+void scene_remove(const char *path);
 
 int64_t scene_now(void);
 uint64_t scene_random(struct scene *scene);

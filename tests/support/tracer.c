@@ -1,8 +1,9 @@
 /* tracer.c: ptrace behind tracer.h.
  *
- * The markers are SIGSTOPs that the child sends itself: under ptrace they come as stops with that signal, which nothing else raises. A step is
- * PTRACE_SINGLESTEP; a gap is crossed with PTRACE_SYSCALL, which stops at the entry and at the exit of each system call. Where a step would execute a
- * system call is read from the instruction itself, for the two architectures we know; elsewhere everything is one gap, which is slow and right. */
+ * The markers are SIGSTOPs that the child sends itself: under ptrace they come as stops with that signal, which nothing else
+ * raises. A step is PTRACE_SINGLESTEP; a gap is crossed with PTRACE_SYSCALL, which stops at the entry and at the exit of each
+ * system call. Where a step would execute a system call is read from the instruction itself, for the two architectures we know;
+ * elsewhere everything is one gap, which is slow and right. */
 #include "tracer.h"
 
 #include <elf.h>
@@ -146,7 +147,8 @@ static bool set_breakpoint(const struct tracee *tracee, uint64_t address)
 }
 #endif
 
-/* Which step, at most `to` and behind `at`, is reached for the least by a breakpoint, the rest being stepped; `at` when stepping is best. */
+/* Which step, at most `to` and behind `at`, is reached for the least by a breakpoint, the rest being stepped; `at` when stepping
+ * is best. */
 static uint32_t hop_target(const struct trace *trace, uint32_t at, uint32_t to)
 {
     const uint32_t setup = 4; /* what setting it costs, in steps */
@@ -357,9 +359,22 @@ static void nothing(void *context)
     tracer_marker();
 }
 
+#if defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 bool tracer_permitted(char *reason, size_t size)
 {
     struct tracee tracee;
+
+    if (SANITIZED) {
+        snprintf(reason, size, "with a sanitizer most steps are its own: run this in the preset release");
+        return false;
+    }
 
     if (!tracer_spawn(&tracee, nothing, NULL, NULL)) {
         snprintf(reason, size, "ptrace is not permitted here (container without CAP_SYS_PTRACE, seccomp, or yama)");

@@ -1,14 +1,15 @@
 /* tracer.h: a child process that is walked instruction by instruction, and stopped or killed after any of them.
  *
- * Used by tests/crash. The child is forked from the test (so everything it needs is loaded and resolved already), asks to be traced, prepares itself at
- * full speed and raises a *marker*; from there to its second marker its life is a sequence of *steps*, one per instruction:
+ * Used by tests/crash. The child is forked from the test (so everything it needs is loaded and resolved already), asks to be
+ * traced, prepares itself at full speed and raises a *marker*; from there to its second marker its life is a sequence of
+ * *steps*, one per instruction:
  *
  *     fork | prepare, full speed | marker | step 0, 1, 2, ... | marker | _exit
  *
- * A step costs some 15 us. Attaching takes many thousands of them, so a first run records the address of each and where system calls are (what lies
- * between two is a *gap*). Later runs cross whole gaps at full speed (PTRACE_SYSCALL), then run to a nearby instruction that is rarely passed (a hardware
- * breakpoint; x86-64 only), and step the rest. Step numbers of two runs of the same code agree but for spinning and clock reading, which is good enough: any
- * place is a place to die at.
+ * A step costs some 15 us. Attaching takes many thousands of them, so a first run records the address of each and where system
+ * calls are (what lies between two is a *gap*). Later runs cross whole gaps at full speed (PTRACE_SYSCALL), then run to a nearby
+ * instruction that is rarely passed (a hardware breakpoint; x86-64 only), and step the rest. Step numbers of two runs of the
+ * same code agree but for spinning and clock reading, which is good enough: any place is a place to die at.
  *
  * One thread; works in the calling process, which is the tracer. Nothing here knows the library. */
 #ifndef SP_TESTS_SUPPORT_TRACER_H
@@ -70,8 +71,8 @@ void tracer_finish(struct tracee *tracee);
 void tracer_kill(const struct tracee *tracee);
 void tracer_reap(struct tracee *tracee);
 
-/* tracer_suspend: leave it stopped by SIGSTOP, no longer traced. tracer_resume: SIGCONT; returns when it stands at its second marker (again
- * stopped by SIGSTOP), or false after `timeout` ns. Then only kill and reap are left. */
+/* tracer_suspend: leave it stopped by SIGSTOP, no longer traced. tracer_resume: SIGCONT; returns when it stands at its second
+ * marker (again stopped by SIGSTOP), or false after `timeout` ns. Then only kill and reap are left. */
 void tracer_suspend(struct tracee *tracee);
 bool tracer_resume(struct tracee *tracee, int64_t timeout);
 
