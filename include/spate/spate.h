@@ -222,7 +222,8 @@ enum spate_delete_flags { SPATE_DELETE_FORCE = 1 << 0 };
 /* spate_topic_delete: remove a topic; memory is given back when the last process unmaps it.
  *   flags      SPATE_DELETE_FORCE: also while live producers or consumers use it. They learn of it: publishing gives -ESTALE
  *              (at the next commit, at the latest after a sixteenth of the ring), polling gives -ESTALE once everything was read
- * Returns      0, -ENOENT, -EACCES, -EBUSY (in use, the text names by whom; nothing was changed) */
+ * Returns      0, -ENOENT, -EACCES, -EPERM (the bus is only observed), -EBUSY (in use, the text names by whom; nothing was
+ *              changed) */
 SPATE_API int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags);
 
 /* --------------------------------------------------------------------------------------------------------- records */

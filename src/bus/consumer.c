@@ -394,8 +394,10 @@ int spate_consumer_gap(const spate_consumer *consumer, struct spate_gap *ret_gap
     int error = check(consumer);
     if (error)
         return error;
+    if (!ret_gap)
+        return sp_fail(-EINVAL, "ret_gap is NULL");
     if (!consumer->has_gap)
-        return -ENOENT;
+        return sp_fail(-ENOENT, "this consumer has lost nothing so far");
     *ret_gap = consumer->gap;
     return 0;
 }

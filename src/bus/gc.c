@@ -6,14 +6,12 @@
  * the dead, which stay dead whatever happens (the next holder of a participant slot has another generation), so gc may die
  * anywhere and be run anew.
  *
- * A BUS NOBODY USES is one of which all participant bytes can be locked. gc_dir takes the kernel locks of all of them at
- * once, which every joiner needs one of: from then on nobody takes part, and nobody can begin to. Under these locks it looks
- * for topics, renames the directory to
- * `~gone.<random>` and removes it. Somebody who is joining at that moment either has its byte already (then the lock on all
- *     of them fails, and the
- * bus stays), or gets no byte until the locks go with the removed file; sp_registry_open then sees that the path no longer
- * leads to the file that it has open, and begins anew. A gc that dies here leaves a `~gone.` directory, which nobody can
- * join; the next one removes it. */
+ * A BUS NOBODY USES is one where no participant's byte is locked. gc_dir takes the joiners' bytes of all slots, one of which
+ * every joiner needs, and then looks at the participants' bytes: from then on nobody takes part, and nobody can begin to. Under
+ * these locks it looks for topics, renames the directory to `~gone.<random>` and removes it. Somebody who is joining at that
+ * moment either has its joiner's byte already (then not all of them are to be had, and the bus stays), or gets none until the
+ * locks go with the removed file; sp_registry_open then sees that the path no longer leads to the file that it has open, and
+ * begins anew. A gc that dies here leaves a `~gone.` directory, which nobody can join; the next one removes it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -35,19 +35,21 @@ static int recover(struct spate_consumer *consumer, struct sp_consumer_lane *lan
     struct sp_reader *reader = &lane->reader;
     const struct sp_ring *ring = &lane->attachment->ring;
     const uint64_t first = reader->next.offset;
+    struct sp_place place = reader->next; /* an evicted gate that nobody has passed yet loses nothing */
 
-    for (;;) {
-        /* an evicted gate that nobody has passed yet loses nothing */
-        struct sp_place place = reader->next;
+    /* Producers may pass the new place too before we hold it; the next one is newer, and the last one the tail, which nobody
+     * passes. Only damaged words could keep this up for ever. */
+    for (int tries = 0; tries < 1000; tries++) {
         if (place.position < sp_ring_oldest_position(ring))
             place = sp_mark_oldest(ring, sp_ring_oldest_position(ring));
-        if (sp_reader_place(reader, place) != 0)
-            continue; /* passed again; each round begins at a newer mark, at last at the tail, which nobody passes */
-        lane->stuck_since = 0;
-        if (place.offset == first)
-            return 0;
-        return report_gap(consumer, lane, reader->gate ? SPATE_LOST_EVICTED : SPATE_LOST_SKIPPED, first, place.offset);
+        if (sp_reader_place(reader, place) == 0)
+            break;
     }
+    reader->next = reader->first = place;
+    lane->stuck_since = 0;
+    if (place.offset == first)
+        return 0;
+    return report_gap(consumer, lane, reader->gate ? SPATE_LOST_EVICTED : SPATE_LOST_SKIPPED, first, place.offset);
 }
 
 /* A committed record that makes no sense. */

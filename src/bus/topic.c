@@ -279,45 +279,40 @@ static bool is_used(struct spate_topic *topic, const struct sp_ring *ring, char 
     return false;
 }
 
-/* Mark one ring deleted or live again; wakes whoever sleeps on it. */
-static int mark_ring(struct spate_topic *topic, uint32_t partition, bool force, uint32_t state)
+/* Under the ring lock: refuse, if it is used; or mark it deleted, and wake whoever sleeps on it. */
+static int look_at_ring(struct spate_topic *topic, struct sp_ring *ring, bool mark)
 {
-    struct sp_attachment *attachment;
-    struct sp_lock lock;
     char who[128];
 
-    int error = sp_attach(topic, partition, SP_ACCESS_PRODUCE, &attachment);
-    if (error)
-        return error;
-    error = sp_ring_lock(topic, partition, SP_RING_LOCK_TIMEOUT, &lock);
-    if (!error) {
-        struct sp_ring *ring = &attachment->ring;
-        if (state == SP_STATE_DELETED && !force && is_used(topic, ring, who, sizeof who)) {
-            error = sp_fail(-EBUSY, "topic %s is in use by %s: close it first, or force the deletion", topic->info.name, who);
-        } else {
-            atomic_store_explicit(&ring->header->state, state, memory_order_release); /* E11 owner */
-            sp_wake_sleepers(topic->bus, ring, NULL);
-            sp_notice_raise(&ring->cursors->notice); /* producers look at the state when they see it */
-            sp_wake_space(ring);
-        }
-        sp_ring_unlock(&lock);
-    }
-    sp_detach(topic, partition, SP_ACCESS_PRODUCE);
-    return error;
+    if (!mark)
+        return is_used(topic, ring, who, sizeof who)
+                   ? sp_fail(-EBUSY, "topic %s is in use by %s: close it first, or force the deletion", topic->info.name, who)
+                   : 0;
+    atomic_store_explicit(&ring->header->state, SP_STATE_DELETED, memory_order_release); /* E11 owner */
+    sp_wake_sleepers(topic->bus, ring, NULL);
+    sp_notice_raise(&ring->cursors->notice); /* producers look at the state when they see it */
+    sp_wake_space(ring);
+    return 0;
 }
 
-/* Mark all rings deleted; all or none. */
-static int mark_rings(struct spate_topic *topic, bool force)
+static int visit_rings(struct spate_topic *topic, bool force, bool mark)
 {
     for (uint32_t i = 0; i < topic->info.partitions; i++) {
-        int error = mark_ring(topic, i, force, SP_STATE_DELETED);
-        if (error == 0 || (force && (error == -EBADMSG || error == -EPROTO)))
-            continue;
-        char text[SP_ERROR_TEXT_SIZE];
-        snprintf(text, sizeof text, "%s", spate_last_error());
-        while (i > 0)
-            (void)mark_ring(topic, --i, true, SP_STATE_LIVE);
-        return sp_fail(error, "%s", text);
+        struct sp_attachment *attachment;
+        struct sp_lock lock;
+        int error = sp_attach(topic, i, SP_ACCESS_PRODUCE, &attachment);
+        if (force && (error == -EBADMSG || error == -EPROTO))
+            continue; /* a damaged ring has no users who could be told */
+        if (error)
+            return error;
+        error = sp_ring_lock(topic, i, SP_RING_LOCK_TIMEOUT, &lock);
+        if (!error) {
+            error = look_at_ring(topic, &attachment->ring, mark);
+            sp_ring_unlock(&lock);
+        }
+        sp_detach(topic, i, SP_ACCESS_PRODUCE);
+        if (error)
+            return error;
     }
     return 0;
 }
@@ -347,10 +342,14 @@ static int delete_locked(struct spate_topic *topic, bool force)
         error = sp_fail(-EBUSY, "topic %s is being deleted by another process, which does not go on", topic->info.name);
     else if (!is_current(topic, topic->info.name))
         error = sp_fail(-ENOENT, "topic %s was deleted just now", topic->info.name);
-    if (!error)
-        error = mark_rings(topic, force);
+    /* Nothing is changed before every partition was found unused. Whoever comes between the two rounds learns of the deletion
+     * like those of a forced one. */
+    if (!error && !force)
+        error = visit_rings(topic, force, false);
     if (!error)
         error = mark_topic(topic);
+    if (!error)
+        error = visit_rings(topic, force, true);
     if (!error)
         error = sp_remove_topic_directory(topic->bus, topic->info.name);
     sp_lock_close(&lock);
@@ -363,6 +362,9 @@ int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags)
     spate_topic *topic;
 
     int error = spate_topic_open(bus, name, &topic);
+    if (bus && bus->magic == SP_BUS_HANDLE && bus->observe)
+        error =
+            error ? error : sp_fail(-EPERM, "the bus was opened with SPATE_BUS_OBSERVE: open it anew without, to delete topics");
     if ((error == -EBADMSG || error == -EPROTO) && force)
         return sp_remove_topic_directory(bus, name); /* no topic of ours; its owner may still be rid of it */
     if (error)

@@ -62,16 +62,22 @@ static int take_config(const struct spate_topic_config *given, struct spate_topi
     return 0;
 }
 
-/* Owner, group and name of a finished file. */
-static int finish_file(const struct creation *creation, struct sp_new_file *file, const char *name)
+/* Owner and group of a file or directory, as configured. */
+static int give(const struct creation *creation, int fd)
 {
     uid_t uid = creation->config.uid < 0 ? (uid_t)-1 : (uid_t)creation->config.uid;
     gid_t gid = creation->config.gid < 0 ? (gid_t)-1 : (gid_t)creation->config.gid;
 
-    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(file->fd, uid, gid) < 0)
+    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
         return sp_fail(-errno, "cannot give the topic to user %lld, group %lld: %s", (long long)creation->config.uid,
                        (long long)creation->config.gid, strerror(errno));
-    return sp_file_link(file, creation->dir_fd, name);
+    return 0;
+}
+
+static int finish_file(const struct creation *creation, struct sp_new_file *file, const char *name)
+{
+    int error = give(creation, file->fd);
+    return error ? error : sp_file_link(file, creation->dir_fd, name);
 }
 
 static int create_ring(const struct creation *creation, uint32_t partition)
@@ -185,6 +191,8 @@ static int create_files(struct creation *creation, const char *name)
         if (!error)
             error = create_cursors(creation, i);
     }
+    if (!error)
+        error = give(creation, creation->dir_fd);
     uint32_t mode = creation->cursors_mode | creation->ring_mode;
     if (!error && fchmod(creation->dir_fd, (mode_t)(0700 | (mode & 0444) | (mode & 0444) >> 2)) < 0)
         error = sp_fail(-errno, "cannot set the mode of the topic directory: %s", strerror(errno));

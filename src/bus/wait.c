@@ -11,8 +11,9 @@
 #include "bus/internal.h"
 #include "shm/sleep.h"
 
-/* A notice word is 0 while nobody sleeps. Sleepers count it up; a waker that has woken everybody sets it back to 0, but only if nobody came
- * meanwhile. A waker that dies or is stopped half-way leaves it as it was, and the next one does it all again: waking twice is harmless. */
+/* A notice word is 0 while nobody sleeps. Sleepers count it up; a waker that has woken everybody sets it back to 0, but only
+ * if nobody came meanwhile. A waker that dies or is stopped half-way leaves it as it was, and the next one does it all again:
+ * waking twice is harmless. */
 void sp_notice_raise(_Atomic uint32_t *notice)
 {
     while (atomic_fetch_add_explicit(notice, 1, memory_order_acq_rel) == UINT32_MAX) { /* E7 sleep, E8 */

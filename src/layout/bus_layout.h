@@ -43,7 +43,9 @@
 #define SP_PARTICIPANTS_MAX 4096u
 #define SP_WAKES_PER_PARTICIPANT 4u
 #define SP_NAME_SIZE 32u
-#define SP_LOCK_PARTICIPANTS ((int64_t)1 << 40) /* first lock byte: far behind any byte of data */
+/* First lock bytes, far behind any byte of data: who holds a slot, and who is about to take or free it. */
+#define SP_LOCK_PARTICIPANTS ((int64_t)1 << 40)
+#define SP_LOCK_JOINERS ((int64_t)1 << 41)
 
 #define SP_OWNER_SLOT_BITS 16u
 #define SP_OWNER_SLOT(owner) ((uint32_t)((owner)&0xffffu))

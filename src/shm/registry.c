@@ -17,10 +17,11 @@
 #include "layout/counters.h"
 #include "shm/sleep.h"
 
-/* A directory may be entered by whoever may use the files in it. */
-static mode_t directory_mode(uint32_t file_mode)
+/* A directory may be entered by whoever may use the files in it. Where several users may write, each may remove only what is
+ * theirs. */
+static mode_t bus_directory_mode(uint32_t file_mode)
 {
-    return (mode_t)(file_mode | (file_mode & 0444) >> 2);
+    return (mode_t)(file_mode | (file_mode & 0444) >> 2 | (file_mode & 022 ? S_ISVTX : 0));
 }
 
 static int format(int dir_fd, const struct sp_registry_options *options, uint32_t mode)
@@ -64,10 +65,12 @@ static int make_directories(const char *path, uint32_t mode)
             error = -errno;
         *slash = '/';
     }
-    if (!error && mkdir(path, 0755) < 0 && errno != EEXIST)
-        error = -errno;
-    else if (!error && errno != EEXIST)
-        (void)chmod(path, directory_mode(mode));
+    if (!error) {
+        if (mkdir(path, 0700) == 0)
+            (void)chmod(path, bus_directory_mode(mode));
+        else if (errno != EEXIST)
+            error = -errno;
+    }
     free(copy);
     return error ? sp_fail(error, "cannot make the bus directory %s: %s", path, strerror(-error)) : 0;
 }
@@ -97,9 +100,8 @@ static int open_directory(struct sp_registry *registry, const struct sp_registry
     return 0;
 }
 
-static void fill_participant(struct sp_registry *registry, uint32_t slot, uint64_t owner, const char *name)
+static void fill_participant(struct sp_registry *registry, struct sp_participant *me, const char *name)
 {
-    struct sp_participant *me = &registry->participants[slot];
     struct stat status;
 
     me->flags = registry->membarrier ? SP_PARTICIPANT_MEMBARRIER : 0;
@@ -108,10 +110,34 @@ static void fill_participant(struct sp_registry *registry, uint32_t slot, uint64
     me->joined = sp_clock_realtime();
     me->uid = geteuid();
     snprintf(me->name, sizeof me->name, "%s", name);
-    registry->owner = owner;
-    /* The new generation makes references to the former holder dead, so it comes before the slot is called joined. */
-    atomic_store_explicit(&me->owner, owner, memory_order_release);                 /* E11 owner */
-    atomic_store_explicit(&me->state, SP_PARTICIPANT_JOINED, memory_order_release); /* E11 owner */
+}
+
+/* Take one slot, if nobody lives there. Its byte must never be locked while it still carries a dead participant's owner word:
+ * that one would be alive again for a moment. So joiners exclude each other with a second byte, renew the owner word first,
+ * and lock the slot's byte last. */
+static int take_slot(struct sp_registry *registry, uint32_t slot, const char *name)
+{
+    struct sp_participant *participant = &registry->participants[slot];
+
+    int error = sp_lock_try(&registry->lock, SP_LOCK_JOINERS + slot);
+    if (error)
+        return error;
+    if (sp_lock_is_held(&registry->lock, SP_LOCK_PARTICIPANTS + slot)) {
+        error = -EAGAIN;
+    } else {
+        uint64_t old = atomic_load_explicit(&participant->owner, memory_order_acquire); /* E11 owner */
+        uint64_t owner = (SP_OWNER_GENERATION(old) + 1) << SP_OWNER_SLOT_BITS | slot;
+        atomic_store_explicit(&participant->state, SP_PARTICIPANT_FREE, memory_order_release); /* E11 owner */
+        atomic_store_explicit(&participant->owner, owner, memory_order_release);               /* E11 owner */
+        fill_participant(registry, participant, name);
+        error = sp_lock_try(&registry->lock, SP_LOCK_PARTICIPANTS + slot);
+        if (!error) {
+            registry->owner = owner;
+            atomic_store_explicit(&participant->state, SP_PARTICIPANT_JOINED, memory_order_release); /* E11 owner */
+        }
+    }
+    (void)sp_lock_release(&registry->lock, SP_LOCK_JOINERS + slot);
+    return error;
 }
 
 static int join(struct sp_registry *registry, const char *name)
@@ -119,18 +145,16 @@ static int join(struct sp_registry *registry, const char *name)
     /* first the slots that nobody used, then those of the dead: so that a dead participant's name stays readable for a while */
     for (int round = 0; round < 2; round++) {
         for (uint32_t slot = 0; slot < registry->participants_max; slot++) {
-            struct sp_participant *participant = &registry->participants[slot];
             /* E11 owner */
-            if (round == 0 && atomic_load_explicit(&participant->state, memory_order_acquire) != SP_PARTICIPANT_FREE)
+            if (round == 0 &&
+                atomic_load_explicit(&registry->participants[slot].state, memory_order_acquire) != SP_PARTICIPANT_FREE)
                 continue;
-            int error = sp_lock_try(&registry->lock, SP_LOCK_PARTICIPANTS + slot);
+            int error = take_slot(registry, slot, name);
             if (error == -EAGAIN)
                 continue;
             if (error)
                 return sp_fail(error, "the kernel refuses a file lock on %s/bus: %s; the file system must support fcntl locks",
                                registry->path, strerror(-error));
-            uint64_t old = atomic_load_explicit(&participant->owner, memory_order_acquire); /* E11 owner */
-            fill_participant(registry, slot, (SP_OWNER_GENERATION(old) + 1) << SP_OWNER_SLOT_BITS | slot, name);
             return 0;
         }
     }
@@ -164,8 +188,8 @@ static int map_bus(struct sp_registry *registry, bool writable)
     return 0;
 }
 
-/* Held by a gc that takes the locks of all participants, so that those who find no slot know why. */
-#define LOCK_TIDYING (SP_LOCK_PARTICIPANTS + SP_PARTICIPANTS_MAX)
+/* Held by a gc that holds the joiners' bytes of all slots, so that those who find no slot know why. */
+#define LOCK_TIDYING (SP_LOCK_JOINERS + SP_PARTICIPANTS_MAX)
 
 /* Whether the path still leads to the file that we hold a lock on: gc may have removed the bus before the lock was ours. */
 static bool is_current(const struct sp_registry *registry)
@@ -203,7 +227,7 @@ static int open_once(struct sp_registry *registry, const struct sp_registry_opti
     return error;
 }
 
-/* While gc looks whether anybody uses a bus it holds all participant slots, and it may remove the bus then: both are over in a
+/* While gc looks whether anybody uses a bus it lets nobody join, and it may remove the bus then: both are over in a
  * moment, unless it is stopped just there. */
 #define OPEN_TRIES 20    /* when all slots are taken: a gc may have held them until just now */
 #define REOPEN_TRIES 500 /* while a gc holds them, or removed the bus */
@@ -219,24 +243,31 @@ int sp_registry_open(struct sp_registry *registry, const struct sp_registry_opti
     }
 }
 
+/* Call the slot of a dead participant free. The slot's own byte is only looked at: to lock it would make the dead one live. */
+static bool free_dead(struct sp_registry *registry, uint32_t slot)
+{
+    struct sp_participant *participant = &registry->participants[slot];
+    bool freed = false;
+
+    if (sp_lock_try(&registry->lock, SP_LOCK_JOINERS + slot) != 0)
+        return false;
+    if (atomic_load_explicit(&participant->state, memory_order_acquire) == SP_PARTICIPANT_JOINED && /* E11 owner */
+        atomic_load_explicit(&participant->owner, memory_order_acquire) != registry->owner &&       /* E11 owner */
+        !sp_lock_is_held(&registry->lock, SP_LOCK_PARTICIPANTS + slot)) {
+        atomic_store_explicit(&participant->state, SP_PARTICIPANT_FREE, memory_order_release); /* E11 owner */
+        freed = true;
+    }
+    (void)sp_lock_release(&registry->lock, SP_LOCK_JOINERS + slot);
+    return freed;
+}
+
 uint64_t sp_registry_collect(struct sp_registry *registry)
 {
     uint64_t collected = 0;
 
-    for (uint32_t slot = 0; slot < registry->participants_max; slot++) {
-        struct sp_participant *participant = &registry->participants[slot];
-        uint64_t owner = atomic_load_explicit(&participant->owner, memory_order_acquire); /* E11 owner */
-        /* E11 owner */
-        if (owner == registry->owner || atomic_load_explicit(&participant->state, memory_order_acquire) == SP_PARTICIPANT_FREE ||
-            sp_lock_try(&registry->lock, SP_LOCK_PARTICIPANTS + slot) != 0)
-            continue;
-        /* The lock is ours: its holder is dead, and the next one waits. It may have closed orderly meanwhile. */
-        if (atomic_load_explicit(&participant->state, memory_order_acquire) != SP_PARTICIPANT_FREE) { /* E11 owner */
-            atomic_store_explicit(&participant->state, SP_PARTICIPANT_FREE, memory_order_release);    /* E11 owner */
-            collected++;
-        }
-        (void)sp_lock_release(&registry->lock, SP_LOCK_PARTICIPANTS + slot);
-    }
+    for (uint32_t slot = 0; slot < registry->participants_max; slot++)
+        if (atomic_load_explicit(&registry->participants[slot].state, memory_order_acquire) != SP_PARTICIPANT_FREE) /* E11 owner */
+            collected += free_dead(registry, slot);
     return collected;
 }
 
@@ -258,8 +289,11 @@ int sp_registry_lock_all(int dir_fd, const char *path, struct sp_lock *ret)
     if (error)
         return error;
     error = sp_lock_try(ret, LOCK_TIDYING);
-    for (uint32_t slot = 0; !error && slot < participants_max; slot++)
-        error = sp_lock_try(ret, SP_LOCK_PARTICIPANTS + slot);
+    for (uint32_t slot = 0; !error && slot < participants_max; slot++) {
+        error = sp_lock_try(ret, SP_LOCK_JOINERS + slot);
+        if (!error && sp_lock_is_held(ret, SP_LOCK_PARTICIPANTS + slot))
+            error = -EAGAIN;
+    }
     if (error)
         sp_lock_close(ret);
     return error;

@@ -3,7 +3,9 @@
  * Every open bus handle is a *participant*: it holds the kernel lock on byte SP_LOCK_PARTICIPANTS + slot of the bus file,
  * through an open file of its own that is never mapped. Everything else in the bus names a participant by its owner word,
  * generation << 16 | slot. It is alive exactly while the slot still carries that word and the byte is locked. A slot of a
- * dead participant may be taken at once: the new generation makes the old name dead for good.
+ * dead participant may be taken at once: the new generation makes the old name dead for good. Once dead, an owner word is
+ * never alive again, not even for a moment: whoever takes the slot renews the word before it locks the byte, and joiners
+ * exclude each other by another byte, SP_LOCK_JOINERS + slot.
  *
  * Threads: join and leave by one; the rest by any. */
 #ifndef SP_SHM_REGISTRY_H
@@ -45,8 +47,8 @@ void sp_registry_close(struct sp_registry *registry);
  * how many. */
 uint64_t sp_registry_collect(struct sp_registry *registry);
 
-/* sp_registry_lock_all: take the locks of all participants of the bus in a directory: while they are held nobody lives there,
- * and nobody can join. Returns 0, -EAGAIN (somebody lives), -EACCES, -EBADMSG, -EPROTO (not a bus that we understand) */
+/* sp_registry_lock_all: make sure that nobody takes part in the bus in a directory, and that nobody can join while the lock
+ * is held. Returns 0, -EAGAIN (somebody lives), -EACCES, -EBADMSG, -EPROTO (not a bus that we understand) */
 int sp_registry_lock_all(int dir_fd, const char *path, struct sp_lock *ret);
 
 /* sp_registry_alive: the liveness callback of src/ring; context is the registry. One system call, unless it is ourselves.
