@@ -17,7 +17,7 @@
 
 #include "plays.h"
 
-#define SHORT_PLAY 1000u  /* steps: up to here every one is taken */
+#define SHORT_PLAY 700u   /* steps: up to here every one is taken */
 #define SAMPLE 200u       /* random steps of a longer one */
 #define STORE_SAMPLE 100u /* places after stores of a longer one */
 

@@ -17,7 +17,7 @@
 
 #include "plays.h"
 
-#define SAMPLE 200u
+#define SAMPLE 120u
 #define STORES_MAX 150u
 
 static struct {
