@@ -49,6 +49,20 @@ static void meet(uint32_t *mine)
     }
 }
 
+/* So that now the one, now the other is first: 0..1023 pauses. */
+static void dawdle(uint64_t pauses)
+{
+    for (uint64_t i = 0; i < pauses; i++)
+        sp_pause();
+}
+
+/* In some rounds one side goes first for certain, so that both outcomes are seen on a machine that is too busy for anything else. */
+static void wait_for(const _Atomic uint64_t *rounds, uint64_t round)
+{
+    while (atomic_load(rounds) <= round)
+        sched_yield();
+}
+
 static int open_exclusive(void **state)
 {
     struct static_ring_config config = static_ring_defaults;
@@ -74,6 +88,7 @@ static struct {
     _Atomic bool stop;
     struct sp_place place;
     _Atomic int placed;
+    _Atomic uint64_t tried, extended; /* rounds done by each side */
     uint64_t held, refused, violations, rounds;
 } gate;
 
@@ -85,8 +100,12 @@ static void *place_gates(void *unused)
         meet(&mine); /* the writer has chosen a place */
         if (atomic_load(&gate.stop))
             return NULL;
+        if (gate.rounds % 8 == 0)
+            wait_for(&gate.extended, gate.rounds);
+        dawdle(gate.rounds * 0x9e3779b97f4a7c15u >> 54);
         int error = sp_reader_place(&reader, gate.place);
         atomic_store(&gate.placed, gate.without_check ? 0 : error);
+        atomic_store(&gate.tried, gate.rounds + 1);
         meet(&mine); /* both are done */
         meet(&mine); /* the writer has compared */
         atomic_store(&reader.cursor->state, SP_CURSOR_FREE);
@@ -101,6 +120,8 @@ static void stress_gates(void)
     int64_t end = now() + NS_MAX;
     struct sp_place place;
 
+    atomic_store(&gate.tried, 0);
+    atomic_store(&gate.extended, 0);
     gate.held = gate.refused = gate.violations = gate.rounds = 0;
     atomic_store(&gate.stop, false);
     assert_int_equal(static_ring_attach_reader(&s, &reader, SPATE_POLICY_GATE, (struct sp_place){0, 0}), 0);
@@ -108,15 +129,17 @@ static void stress_gates(void)
     while (sp_ring_tail(&s.ring).position < 2 * s.ring.capacity)
         static_ring_publish(&writer, 48, NULL);
     assert_int_equal(pthread_create(&thread, NULL, place_gates, NULL), 0);
-    for (; gate.rounds < ROUNDS_MAX && now() < end; gate.rounds++) {
+    for (; gate.rounds < ROUNDS_MAX && now() < end && !gate.violations; gate.rounds++) {
         while (writer.tail.position + 64 <= writer.soft_limit) /* the next claim is the one that extends */
             static_ring_publish(&writer, 48, NULL);
         gate.place.position = atomic_load(&s.header->reserved) - s.ring.capacity; /* holds if nothing more is announced */
         gate.place.offset = gate.place.position / 64;
         meet(&mine);
-        for (uint32_t i = 0; i < gate.rounds % 64; i++)
-            sp_pause();
+        if (gate.rounds % 8 == 1)
+            wait_for(&gate.tried, gate.rounds);
+        dawdle(gate.rounds * 0xd1b54a32d192ed03u >> 54);
         int error = static_ring_claim(&writer, 48, &place);
+        atomic_store(&gate.extended, gate.rounds + 1);
         meet(&mine);
         bool overran = writer.soft_limit > gate.place.position + s.ring.capacity;
         if (atomic_load(&gate.placed) == 0) {
@@ -163,8 +186,7 @@ static void a_gate_that_does_not_look_is_found_out(void **state)
 static struct {
     bool without_check; /* planted: the reader believes its copy without asking whether it was evicted */
     _Atomic bool stop;
-    uint64_t whole, refused;
-    uint64_t violations;
+    _Atomic uint64_t whole, refused, violations;
 } evict;
 
 static int publish_racy(void)
@@ -181,11 +203,18 @@ static int publish_racy(void)
     return 0;
 }
 
+static bool seen_enough(void)
+{
+    return evict.without_check ? atomic_load(&evict.violations) > 0
+                               : atomic_load(&evict.whole) > 0 && atomic_load(&evict.refused) > 0;
+}
+
 static void *publish_and_evict(void *unused)
 {
-    int64_t end = now() + NS_MAX;
+    int64_t begin = now();
     (void)unused;
-    while (now() < end) {
+    /* longer where a busy machine has not yet shown what has to be seen */
+    while (now() < begin + NS_MAX || (now() < begin + 8 * (int64_t)NS_MAX && !seen_enough())) {
         if (publish_racy() == 0)
             continue;
         uint32_t active = SP_CURSOR_ACTIVE;
@@ -210,7 +239,9 @@ static void stress_evictions(void)
     uint8_t copy[VALUE_SIZE];
     struct spate_record record;
 
-    evict.whole = evict.refused = evict.violations = 0;
+    atomic_store(&evict.whole, 0);
+    atomic_store(&evict.refused, 0);
+    atomic_store(&evict.violations, 0);
     atomic_store(&evict.stop, false);
     assert_int_equal(static_ring_attach_reader(&s, &reader, SPATE_POLICY_GATE, (struct sp_place){0, 0}), 0);
     assert_int_equal(pthread_create(&thread, NULL, publish_and_evict, NULL), 0);

@@ -438,6 +438,39 @@ static void a_death_frees_the_space_that_it_held_once_repaired(void **state)
     assert_int_equal(static_ring_publish(&live, 1000, NULL), 0);
 }
 
+/* ---- Stopped for long, and alive. */
+
+static const struct sp_place far_place = {.position = ((uint64_t)1 << 36) + 4096, .offset = ((uint64_t)1 << 31) + 12345};
+
+/* What others do while one is stopped between look and claim: 2^31 records, bases raised on the way. */
+static void others_go_far(const char *point)
+{
+    if (strcmp(point, "claim:looked") != 0)
+        return;
+    sp_hook = NULL;
+    uint64_t units = far_place.position >> s.ring.unit_shift;
+    atomic_store(&s.header->records_base, far_place.offset - 1000);
+    atomic_store(&s.header->units_base, units - 1000);
+    atomic_store(&s.header->reserved, far_place.position + 2 * s.ring.chunk_size);
+    atomic_store(&s.header->tail, sp_tail_pack(units, far_place.offset));
+}
+
+static void a_claim_stopped_while_2_to_the_31_records_passed_knows_its_place(void **state)
+{
+    struct sp_place place;
+    (void)state;
+    publish(1);
+    sp_hook = others_go_far;
+    assert_int_equal(static_ring_claim(&live, 20, &place), 0);
+    assert_null(sp_hook);
+    assert_int_equal(place.position, far_place.position);
+    assert_int_equal(place.offset, far_place.offset);
+    sp_writer_commit(&live);
+    assert_true(sp_ring_is_committed(&s.ring, far_place));
+    assert_int_equal(static_ring_publish(&live, 20, &place), 0);
+    assert_int_equal(place.offset, far_place.offset + 1);
+}
+
 /* ---- A stale INTENT: see ring.h. The dead one looked at the tail, was stopped for laps, stored INTENT, added (or not), and died. */
 
 static void stale_death(uint64_t laps_bytes, bool added)
@@ -622,6 +655,7 @@ int main(void)
         ON_RING(a_live_claim_between_two_dead_ones_is_neither_overtaken_nor_touched),
         ON_RING(a_live_claimant_that_is_stopped_keeps_its_bytes),
         ON_RING(a_death_frees_the_space_that_it_held_once_repaired),
+        ON_RING(a_claim_stopped_while_2_to_the_31_records_passed_knows_its_place),
         ON_RING(a_stale_intent_is_repaired_where_its_claim_is),
         ON_RING(a_verdict_stays_true_when_a_later_stale_death_is_repaired_with_it),
         ON_RING(a_claim_without_an_owner_is_repaired),
