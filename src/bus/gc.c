@@ -6,12 +6,12 @@
  * the dead, which stay dead whatever happens (the next holder of a participant slot has another generation), so gc may die
  * anywhere and be run anew.
  *
- * A BUS NOBODY USES is one where no participant's byte is locked. gc_dir takes the joiners' bytes of all slots, one of which
- * every joiner needs, and then looks at the participants' bytes: from then on nobody takes part, and nobody can begin to. Under
- * these locks it looks for topics, renames the directory to `~gone.<random>` and removes it. Somebody who is joining at that
- * moment either has its joiner's byte already (then not all of them are to be had, and the bus stays), or gets none until the
- * locks go with the removed file; sp_registry_open then sees that the path no longer leads to the file that it has open, and
- * begins anew. A gc that dies here leaves a `~gone.` directory, which nobody can join; the next one removes it. */
+ * A BUS NOBODY USES is one of whose participants' bytes none is locked. gc_dir first takes the joiners' bytes of all slots (see
+ * registry.h), one of which every joiner needs: from then on nobody can join; then it looks whether anybody is in. Under these
+ * locks it looks for topics, renames the directory to `~gone.<random>` and removes it. Somebody who is joining at that moment
+ * either was first, and the bus stays, or gets no byte until the locks go with the removed file; sp_registry_open then sees
+ * that the path no longer leads to the file that it has open, and begins anew. A gc that dies here leaves a `~gone.`
+ * directory, which nobody can join; the next one removes it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -77,8 +77,15 @@ static int repair_topic(void *context, const char *name)
         note(gc, error);
         return 0;
     }
-    for (uint32_t i = 0; i < topic->info.partitions; i++)
-        note(gc, repair_partition(gc, topic, i));
+    if (atomic_load_explicit(&topic->file->state, memory_order_acquire) != SP_STATE_LIVE) { /* E11 owner */
+        /* its deleter died, or is at it: then this waits, and finds that the topic is gone */
+        error = sp_topic_delete(topic, true);
+        note(gc, error);
+        gc->result.unfinished_topics += error == 0;
+    } else {
+        for (uint32_t i = 0; i < topic->info.partitions; i++)
+            note(gc, repair_partition(gc, topic, i));
+    }
     spate_topic_close(topic);
     return 0;
 }
@@ -223,7 +230,7 @@ static bool holds_something(int bus_fd)
     return found;
 }
 
-/* Renames a bus away, whose participants are all locked. */
+/* Renames a bus away that nobody can join. */
 static int rename_away(struct gc_dir *gc, const char *name, char gone[64])
 {
     uint64_t random;

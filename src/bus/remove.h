@@ -12,6 +12,10 @@
 /* sp_unfinished_name: a fresh name of that kind. */
 int sp_unfinished_name(const struct spate_bus *bus, char name[64]);
 
+/* sp_topic_delete: delete the topic that was opened, not another that has its name by now. Also finishes a deletion whose
+ * deleter died. Returns 0, -ENOENT (it is gone), -EBUSY, -EACCES, ... */
+int sp_topic_delete(struct spate_topic *topic, bool force);
+
 /* sp_remove_topic_directory: rename away, then remove. Returns 0, -ENOENT, -EACCES, ... */
 int sp_remove_topic_directory(struct spate_bus *bus, const char *topic);
 

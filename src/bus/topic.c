@@ -330,7 +330,7 @@ static int mark_topic(struct spate_topic *topic)
 }
 
 /* Of several deleters one works at a time, and the others find that the name is another topic's now, or nobody's. */
-static int delete_locked(struct spate_topic *topic, bool force)
+int sp_topic_delete(struct spate_topic *topic, bool force)
 {
     struct sp_lock lock;
 
@@ -369,7 +369,7 @@ int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags)
         return sp_remove_topic_directory(bus, name); /* no topic of ours; its owner may still be rid of it */
     if (error)
         return error;
-    error = delete_locked(topic, force);
+    error = sp_topic_delete(topic, force);
     spate_topic_close(topic);
     return error;
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "layout/bus_layout.h"
+#include "layout/topic_layout.h"
 #include "proc.h"
 #include "spate/inspect.h"
 
@@ -103,6 +104,25 @@ static void everything_of_the_dead_is_freed_and_nothing_else(void **state)
     spate_consumer_close(consumer);
     spate_producer_close(producer);
     spate_topic_close(topic);
+    spate_bus_close(bus);
+}
+
+static void a_deletion_that_its_deleter_did_not_live_to_finish_is_finished(void **state)
+{
+    (void)state;
+    const uint32_t deleted = SP_STATE_DELETED;
+    struct spate_gc_result gc;
+    spate_bus *bus = proc_open();
+
+    proc_create(bus, "t", 2, 64 << 10, SPATE_MODE_CONCURRENT);
+    proc_create(bus, "u", 1, 64 << 10, SPATE_MODE_CONCURRENT);
+    int fd = open(proc_file("t/topic"), O_WRONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && pwrite(fd, &deleted, sizeof deleted, offsetof(struct sp_topic_file, state)) == sizeof deleted);
+    close(fd);
+    OK(spate_gc(bus, &gc));
+    IS(gc.unfinished_topics, 1);
+    CHECK(!exists(proc_file("t")) && exists(proc_file("u")));
+    proc_create(bus, "t", 2, 64 << 10, SPATE_MODE_CONCURRENT);
     spate_bus_close(bus);
 }
 
@@ -269,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PROC_TEST(everything_of_the_dead_is_freed_and_nothing_else),
+        PROC_TEST(a_deletion_that_its_deleter_did_not_live_to_finish_is_finished),
         PROC_TEST(an_observer_may_not_clean_up),
         PROC_TEST(a_freed_slot_is_taken_again_by_a_new_generation),
         PROC_TEST(buses_that_nobody_uses_are_removed),
