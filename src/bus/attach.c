@@ -90,9 +90,7 @@ static int attach(struct spate_topic *topic, uint32_t partition, enum sp_access 
     if (2 * ring->capacity != attachment->data_map.size || ring->producers_max != topic->info.producers_max ||
         ring->unit_shift > 7 || ring->consumers_max != topic->info.consumers_max || ring->mode != topic->info.mode ||
         ring->record_size_max != sp_ring_record_size_max(ring->capacity) ||
-        ring->chunk_size != sp_ring_chunk_size(ring->capacity) ||
-        ring->small_size_max != sp_ring_small_size_max(ring->capacity, ring->producers_max) ||
-        1u << ring->unit_shift != topic->info.alignment)
+        ring->chunk_size != sp_ring_chunk_size(ring->capacity) || 1u << ring->unit_shift != topic->info.alignment)
         return sp_fail(-EBADMSG, "%s and its topic disagree, or its ring changed while it was opened: delete the topic", path);
     return 0;
 }

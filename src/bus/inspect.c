@@ -17,7 +17,7 @@
 
 #define SECOND_LOOK SP_NS_PER_MS /* between the two looks that tell a claim that stands still */
 
-/* A name from shared memory. `fallback` is asked when it is empty. */
+/* A name from shared memory, with an end. */
 static void copy_name(char name[SP_NAME_SIZE], const char *shared)
 {
     memcpy(name, shared, SP_NAME_SIZE);
@@ -117,11 +117,11 @@ static struct claim_view look_at_claim(const struct sp_producer_slot *slot)
     struct claim_view view;
 
     for (int tries = 0; tries < 16; tries++) {
-        view.owner = atomic_load_explicit(&slot->owner, memory_order_acquire);                      /* E11 owner */
-        view.claim = atomic_load_explicit(&slot->claim, memory_order_acquire);                      /* E4 slot */
-        view.extent = atomic_load_explicit(&slot->extent, memory_order_acquire);                    /* E4 slot */
-        view.offset = atomic_load_explicit(sp_slot_offset(slot, view.claim), memory_order_acquire); /* E4 slot */
-        if (atomic_load_explicit(&slot->claim, memory_order_acquire) == view.claim)                 /* E4 slot */
+        view.owner = atomic_load_explicit(&slot->owner, memory_order_acquire);      /* E11 owner */
+        view.claim = atomic_load_explicit(&slot->claim, memory_order_acquire);      /* E4 slot */
+        view.extent = atomic_load_explicit(&slot->extent, memory_order_acquire);    /* E4 slot */
+        view.offset = atomic_load_explicit(&slot->offset, memory_order_acquire);    /* E4 slot */
+        if (atomic_load_explicit(&slot->claim, memory_order_acquire) == view.claim) /* E4 slot */
             break; /* else it works hard: what was read is near enough after some tries */
     }
     return view;

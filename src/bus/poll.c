@@ -123,7 +123,7 @@ static int unstick_lane(struct spate_consumer *consumer, struct sp_consumer_lane
         lane->deleted = atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE; /* E11 owner */
         return 0;
     }
-    if (sp_ring_is_committed(ring, reader->next) || sp_reader_catch_up(reader))
+    if (sp_ring_is_committed(ring, reader->next))
         return 1;
     *ret_pending = true;
     if (lane->stuck_since == 0 || lane->stuck_position != reader->next.position) {

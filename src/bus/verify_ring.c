@@ -190,9 +190,9 @@ static bool slot_extent(const struct sp_subject *s, char *detail)
 {
     const struct sp_ring *ring = s->ring;
     const struct sp_producer_slot *slot = &ring->producers[s->index];
-    uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire);                 /* E4 slot */
-    uint64_t extent = atomic_load_explicit(&slot->extent, memory_order_acquire);               /* E4 slot */
-    uint64_t offset = atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire); /* E4 slot */
+    uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire);   /* E4 slot */
+    uint64_t extent = atomic_load_explicit(&slot->extent, memory_order_acquire); /* E4 slot */
+    uint64_t offset = atomic_load_explicit(&slot->offset, memory_order_acquire); /* E4 slot */
     const struct sp_place tail = sp_ring_tail(ring);
     uint64_t position = claim & ~(uint64_t)SP_PHASE_MASK;
     uint64_t size = (extent >> 32) << ring->unit_shift, count = extent & 0xffffffffu;

@@ -146,13 +146,6 @@ uint64_t sp_ring_record_size_max(uint64_t capacity)
     return sp_ring_payload_max(capacity) + SP_RECORD_OVERHEAD_MAX;
 }
 
-uint64_t sp_ring_small_size_max(uint64_t capacity, uint32_t producers_max)
-{
-    /* all producers together may overtake a check by this much each: an eighth of the ring is kept for it. Whole
-     * alignment units of any topic, so that positions derived from it are boundaries' multiples too */
-    return sp_min(capacity / 8 / producers_max, SP_SMALL_SIZE_MAX) & ~(uint64_t)127;
-}
-
 uint64_t sp_ring_chunk_size(uint64_t capacity)
 {
     return sp_min(capacity / 16, SP_CHUNK_SIZE_MAX);
@@ -165,9 +158,7 @@ int sp_ring_header_check(const struct sp_ring_header *header, uint64_t file_size
     int ok = sp_is_power_of_two(capacity) && capacity >= SPATE_RING_MIN && capacity <= SPATE_RING_MAX && producers >= 1 &&
              producers <= 1024 && shift >= 3 && shift <= 7 && header->mode <= SPATE_MODE_EXCLUSIVE &&
              header->timestamp <= SPATE_TIMESTAMP_NONE && is_page_size(page_size) &&
-             header->record_size_max == sp_ring_record_size_max(capacity) &&
-             header->small_size_max == sp_ring_small_size_max(capacity, producers) &&
-             header->chunk_size == sp_ring_chunk_size(capacity);
+             header->record_size_max == sp_ring_record_size_max(capacity) && header->chunk_size == sp_ring_chunk_size(capacity);
     if (ok) {
         struct sp_ring_regions regions = sp_ring_regions(producers, capacity, page_size);
         ok = regions.data == data && regions.file_size == file_size;

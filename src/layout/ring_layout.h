@@ -15,9 +15,8 @@
  *  96    4 timestamp          creator      plain              enum spate_timestamp
  * 100    4 producers_max      creator      plain
  * 104    8 record_size_max    creator      plain              bytes a record (or a batch) may take in the ring
- * 112    8 small_size_max     creator      plain              bytes up to which a concurrent claim may use fetch-add
- * 120    8 chunk_size         creator      plain              bytes between two looks at gates, and between two marks
- * 128    8 tail               producers    fetch-add, CAS     packed position and offset (ring/tail.h); only grow.
+ * 112    8 chunk_size         creator      plain              bytes between two looks at gates, and between two marks
+ * 128    8 tail               producers    CAS                packed position and offset (ring/tail.h); only grow.
  *                                                             Concurrent: claimed.
  *                                          (exclusive: store) Exclusive: committed
  * 136    8 records_base       producers    CAS                only grow; within 2^29 records of the tail
@@ -36,11 +35,9 @@
  *   8    8 claim     release/acquire   position | phase; IDLE 0, INTENT 1, CLAIMED 2. Its position never exceeds a byte it
  *                                      may still write
  *  16    8 extent    release/acquire   bytes in alignment units << 32 | number of records
- *  24    8 seen_offset    release/acquire  INTENT: the offset at `claim`'s position, which is a boundary that the owner saw
- *                                          as the tail
- *  32   32 name           plain            NUL-terminated
- *  64    8 claimed_offset release/acquire  CLAIMED: first offset of the claim. A word of its own, for in between both are needed
- *  72   56 counters       relaxed          enum sp_producer_counter; they stay when the slot changes hands */
+ *  24    8 offset    release/acquire   offset at `claim`'s position: both name one record boundary
+ *  32   32 name      plain             NUL-terminated
+ *  64   64 counters  relaxed           enum sp_producer_counter; they stay when the slot changes hands */
 #ifndef SP_LAYOUT_RING_LAYOUT_H
 #define SP_LAYOUT_RING_LAYOUT_H
 
@@ -51,7 +48,6 @@
 #define SP_RING_HEADER_SIZE 4096u
 #define SP_MARKS 64u
 #define SP_CHUNK_SIZE_MAX ((uint64_t)1 << 30)
-#define SP_SMALL_SIZE_MAX 4096u
 
 enum { SP_PHASE_IDLE = 0, SP_PHASE_INTENT = 1, SP_PHASE_CLAIMED = 2, SP_PHASE_MASK = 7 };
 
@@ -74,7 +70,7 @@ enum sp_producer_counter {
     SP_PRODUCER_WAKES,
     SP_PRODUCER_CLOCK_BACKWARDS,
     SP_PRODUCER_EVICTIONS,
-    SP_PRODUCER_COUNTERS = 7
+    SP_PRODUCER_COUNTERS = 8
 };
 
 struct sp_mark {
@@ -92,8 +88,8 @@ struct sp_ring_header {
     uint32_t timestamp;
     uint32_t producers_max;
     uint64_t record_size_max;
-    uint64_t small_size_max;
     uint64_t chunk_size;
+    uint64_t unused_config;
     _Atomic uint64_t tail;
     _Atomic uint64_t records_base;
     _Atomic uint64_t units_base;
@@ -114,9 +110,8 @@ struct sp_producer_slot {
     _Atomic uint64_t owner;
     _Atomic uint64_t claim;
     _Atomic uint64_t extent;
-    _Atomic uint64_t seen_offset;
+    _Atomic uint64_t offset;
     char name[SP_NAME_SIZE];
-    _Atomic uint64_t claimed_offset;
     _Atomic uint64_t counters[SP_PRODUCER_COUNTERS];
 };
 
@@ -130,8 +125,7 @@ struct sp_producer_slot {
     AT(struct sp_ring_header, timestamp, 96, 4)        \
     AT(struct sp_ring_header, producers_max, 100, 4)   \
     AT(struct sp_ring_header, record_size_max, 104, 8) \
-    AT(struct sp_ring_header, small_size_max, 112, 8)  \
-    AT(struct sp_ring_header, chunk_size, 120, 8)      \
+    AT(struct sp_ring_header, chunk_size, 112, 8)      \
     AT(struct sp_ring_header, tail, 128, 8)            \
     AT(struct sp_ring_header, records_base, 136, 8)    \
     AT(struct sp_ring_header, units_base, 144, 8)      \
@@ -146,10 +140,9 @@ struct sp_producer_slot {
     AT(struct sp_producer_slot, owner, 0, 8)           \
     AT(struct sp_producer_slot, claim, 8, 8)           \
     AT(struct sp_producer_slot, extent, 16, 8)         \
-    AT(struct sp_producer_slot, seen_offset, 24, 8)    \
+    AT(struct sp_producer_slot, offset, 24, 8)         \
     AT(struct sp_producer_slot, name, 32, 32)          \
-    AT(struct sp_producer_slot, claimed_offset, 64, 8) \
-    AT(struct sp_producer_slot, counters, 72, 56)
+    AT(struct sp_producer_slot, counters, 64, 64)
 SP_RING_FIELDS(SP_AT)
 static_assert(sizeof(struct sp_ring_header) == SP_RING_HEADER_SIZE, "ring header ABI");
 static_assert(sizeof(struct sp_producer_slot) == 128, "producer slot ABI");
@@ -166,7 +159,6 @@ struct sp_ring_regions sp_ring_regions(uint32_t producers_max, uint64_t capacity
 /* What follows from capacity and producers_max, so that creation and check agree. */
 uint64_t sp_ring_payload_max(uint64_t capacity);
 uint64_t sp_ring_record_size_max(uint64_t capacity);
-uint64_t sp_ring_small_size_max(uint64_t capacity, uint32_t producers_max);
 uint64_t sp_ring_chunk_size(uint64_t capacity);
 
 /* sp_ring_header_check: every value in range, and the regions inside the file. Returns 0, -EBADMSG. */

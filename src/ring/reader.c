@@ -44,35 +44,9 @@ static void skip(struct sp_reader *reader, uint64_t size, uint64_t count)
 
 void sp_reader_skip_dead(struct sp_reader *reader, uint64_t size, uint64_t count)
 {
-    if (reader->verdict_to != reader->next.position || reader->verdict_to == 0)
-        reader->verdict_from = reader->next;
     skip(reader, size, count);
-    reader->verdict_to = reader->next.position;
     sp_count(&reader->cursor->counters[SP_CONSUMER_ABORTED], count);
     sp_count(&reader->cursor->counters[SP_CONSUMER_VERDICTS], 1);
-}
-
-bool sp_reader_catch_up(struct sp_reader *reader)
-{
-    struct sp_place place = reader->verdict_from;
-    uint64_t size;
-    uint32_t count;
-
-    if (reader->verdict_to != reader->next.position || reader->verdict_to == 0)
-        return false;
-    while (place.position < reader->next.position && sp_ring_is_committed(reader->ring, place) &&
-           sp_ring_step(reader->ring, place, &size, &count)) {
-        place.position += size;
-        place.offset += count;
-    }
-    /* E5 announce: also for a gate, which has released the bytes below `next` */
-    atomic_thread_fence(memory_order_acquire);
-    if (place.position <= reader->next.position || is_announced(reader, reader->verdict_from.position))
-        return false;
-    sp_count(&reader->cursor->counters[SP_CONSUMER_ABORTED], place.offset - reader->next.offset);
-    reader->next = place;
-    reader->verdict_to = place.position;
-    return true;
 }
 
 /* A record that the seek asked to leave out. */

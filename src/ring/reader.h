@@ -17,8 +17,6 @@ struct sp_reader {
     uint64_t discard_below; /* records with a lower offset are stepped over (seek to an offset between two marks) */
     int64_t discard_before; /* and those with an older timestamp, until the first that is not; INT64_MIN: off */
     int32_t partition;
-    struct sp_place verdict_from; /* a run of dead claims that was stepped over by verdict begins here */
-    uint64_t verdict_to;          /* and ends here */
 };
 
 void sp_reader_init(struct sp_reader *reader, const struct sp_ring *ring, struct sp_cursor *cursor, bool gate, int32_t partition);
@@ -40,10 +38,7 @@ void sp_reader_release(struct sp_reader *reader);
  * Order    E6 */
 int sp_reader_place(struct sp_reader *reader, struct sp_place place);
 
-/* sp_reader_skip_dead: step over a claim that was judged dead.
- * sp_reader_catch_up: when nothing is found at `next` and it lies behind such a step: a repairer that saw more deaths may
- * have covered both sides of it with one aborted record. Steps to its end. Returns whether it moved. */
+/* sp_reader_skip_dead: step over a claim that was judged dead. */
 void sp_reader_skip_dead(struct sp_reader *reader, uint64_t size, uint64_t count);
-bool sp_reader_catch_up(struct sp_reader *reader);
 
 #endif

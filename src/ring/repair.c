@@ -1,25 +1,24 @@
 /* repair.c: what a place without a committed record means, and the clearing up after dead producers and consumers.
  *
- * The verdict is for readers (who cannot write) and repairers alike, and exact: it never guesses from time. Why it is right,
- * for a place p that the tail has passed and that is not committed:
- *   - p was claimed, by some slot. That claim was made before the tail was read, so its INTENT, or a later state of the slot,
- *   is visible (E3, E4).
- *     A later state than its CLAIMED means that p is committed, which the second look at the stamp finds.
- *   - So the owner is among the slots that are CLAIMED over p, or INTENT with a position at or below p. If one CLAIMED over p
- *   is dead, it is the owner.
- *     If any INTENT is alive, it may be: wait. If all are dead, one of them is.
- *   - One dead INTENT: it is the owner, its extent is in the slot. Several: the gap reaches to the next boundary that is
- *   known: a committed record,
- *     the place in another slot (INTENT: the tail it had seen, which is a boundary; CLAIMED: its claim), or the tail.
+ * The verdict is for readers (who cannot write) and repairers alike, and exact: it never guesses from time. Why it is right, for
+ * a boundary p that the tail has passed and that is not committed:
+ *   - p was claimed, by a compare-and-swap from p. The claimant had stored INTENT(p) before, so that or a later state of its slot
+ *     is visible (E3, E4). A later state than CLAIMED(p) means that p is committed, which the second look at the stamp finds.
+ *   - So the owner is among the slots that are INTENT(p), or CLAIMED over p. If one is CLAIMED over p, it is the owner. If any
+ *     INTENT(p) is alive, it may be: wait. If all are dead, one of them is.
+ *   - One dead INTENT(p): it is the owner, its extent is in the slot. Several: the claim reaches to the next boundary. Every claim
+ *     behind it is committed, or in a slot at its exact place, so the nearest stamp or slot behind p, or else the tail, is it.
  *   - A dead owner's words no longer change, so they are read after its death was established, and only a repairer replaces
- *   them, by an aborted record
- *     that covers the same bytes and offsets.
+ *     them, by an aborted record that covers the same bytes and offsets.
+ * tests/spin checks this with a death before every store.
  *
  * Called from slow paths of readers, writers that are short of space, attachers and gc. `alive` makes system calls. */
 #include "ring/ring.h"
 
 #include "base/align.h"
 #include "ring/record.h"
+
+#define TRIES 16 /* for a slot that changes while it is read: so many claims in a row are somebody very much alive */
 
 /* How a producer slot relates to an uncommitted place. */
 enum relation { UNRELATED, LIVE_INTENT, LIVE_CLAIMED, DEAD_INTENT, DEAD_CLAIMED };
@@ -33,55 +32,72 @@ static struct slot_view view_slot(const struct sp_ring *ring, const struct sp_pr
 {
     uint64_t extent = atomic_load_explicit(&slot->extent, memory_order_acquire); /* E4 slot */
     return (struct slot_view){
-        .place = {claim & ~(uint64_t)SP_PHASE_MASK,
-                  atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire)}, /* E4 slot */
+        .place = {claim & ~(uint64_t)SP_PHASE_MASK, atomic_load_explicit(&slot->offset, memory_order_acquire)}, /* E4 slot */
         .size = (extent >> 32) << ring->unit_shift,
         .count = extent & 0xffffffffu,
     };
 }
 
+/* Whether a claim word can concern a place at all. */
+static bool concerns(uint64_t claim, uint64_t position)
+{
+    switch (claim & SP_PHASE_MASK) {
+    case SP_PHASE_INTENT: return (claim & ~(uint64_t)SP_PHASE_MASK) == position;
+    case SP_PHASE_CLAIMED: return (claim & ~(uint64_t)SP_PHASE_MASK) <= position;
+    default: return false;
+    }
+}
+
+/* Extent and offset are believed only when the claim word is unchanged behind them: an owner that goes on stores those of its
+ * next claim. */
 static enum relation relate(const struct sp_ring *ring, uint32_t index, uint64_t position, struct sp_liveness liveness,
                             struct slot_view *ret)
 {
     const struct sp_producer_slot *slot = &ring->producers[index];
 
-    for (int tries = 0; tries < 16; tries++) {
+    for (int tries = 0; tries < TRIES; tries++) {
         uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
-        if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE || (claim & ~(uint64_t)SP_PHASE_MASK) > position)
-            return UNRELATED;
         bool claimed = (claim & SP_PHASE_MASK) == SP_PHASE_CLAIMED;
-        *ret = view_slot(ring, slot, claim);
-        if (claimed && position - ret->place.position >= ret->size)
+        if (!concerns(claim, position))
             return UNRELATED;
+        *ret = view_slot(ring, slot, claim);
         uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire); /* E11 owner */
-        if (owner != 0 && liveness.alive(liveness.context, owner))
-            return claimed ? LIVE_CLAIMED : LIVE_INTENT;
-        /* dead: read again, for it may have gone on between the first read and its death */
+        bool lives = owner != 0 && liveness.alive(liveness.context, owner);
+        if (!lives)
+            *ret = view_slot(ring, slot, claim); /* it may have gone on between the first look and its death */
         if (atomic_load_explicit(&slot->claim, memory_order_acquire) != claim) /* E4 slot */
             continue;
-        *ret = view_slot(ring, slot, claim);
         if (claimed && position - ret->place.position >= ret->size)
             return UNRELATED;
-        return claimed ? DEAD_CLAIMED : DEAD_INTENT;
+        return claimed ? (lives ? LIVE_CLAIMED : DEAD_CLAIMED) : (lives ? LIVE_INTENT : DEAD_INTENT);
     }
     return LIVE_INTENT; /* somebody is changing it: whoever that is, it lives */
 }
 
-/* The next boundary behind `place` that is certain, at most `tail`. first: how far on at least. */
+/* The place that a slot names, if it lies between two others; a slot that changes meanwhile is read again. */
+static void nearer_slot(const struct sp_ring *ring, const struct sp_producer_slot *slot, struct sp_place place,
+                        struct sp_place *end)
+{
+    for (int tries = 0; tries < TRIES; tries++) {
+        uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
+        struct slot_view view = view_slot(ring, slot, claim);
+        if (atomic_load_explicit(&slot->claim, memory_order_acquire) != claim) /* E4 slot */
+            continue;
+        if ((claim & SP_PHASE_MASK) != SP_PHASE_IDLE && view.place.position > place.position &&
+            view.place.position < end->position && view.place.offset >= place.offset && view.place.offset <= end->offset)
+            *end = view.place;
+        return;
+    }
+}
+
+/* The next boundary behind `place`, at most `tail`. first: how far on at least. */
 static struct sp_place next_boundary(const struct sp_ring *ring, struct sp_place place, struct sp_place tail, uint64_t first)
 {
     struct sp_place end = tail;
     const uint64_t unit = (uint64_t)1 << ring->unit_shift;
 
-    for (uint32_t i = 0; i < ring->producers_max; i++) {
-        const struct sp_producer_slot *slot = &ring->producers[i];
-        uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
-        struct slot_view view = view_slot(ring, slot, claim);
-        if ((claim & SP_PHASE_MASK) != SP_PHASE_IDLE && view.place.position > place.position &&
-            view.place.position < end.position && view.place.offset >= place.offset && view.place.offset <= tail.offset &&
-            atomic_load_explicit(&slot->claim, memory_order_acquire) == claim) /* E4 slot: position and offset belong together */
-            end = view.place;
-    }
+    for (uint32_t i = 0; i < ring->producers_max; i++)
+        nearer_slot(ring, &ring->producers[i], place, &end);
     uint64_t limit = sp_min(end.position - place.position, ring->capacity);
     for (uint64_t step = sp_max(sp_align_up(first, unit), unit); step < limit; step += unit) {
         const struct sp_record_header *header = sp_ring_record(ring, place.position + step);
@@ -107,158 +123,126 @@ struct sp_place sp_ring_next_boundary(const struct sp_ring *ring, struct sp_plac
 /* What an honest dead claim can be. */
 static bool is_plausible(const struct sp_ring *ring, uint64_t size, uint64_t count)
 {
-    return count >= 1 && size <= ring->capacity && count <= size / SP_RECORD_HEADER_SIZE &&
-           (size & (((uint64_t)1 << ring->unit_shift) - 1)) == 0 && size >> ring->unit_shift <= UINT32_MAX;
+    return count >= 1 && count <= SP_ABORTED_COUNT_MAX && size <= ring->record_size_max && count <= size / SP_RECORD_HEADER_SIZE &&
+           (size & (((uint64_t)1 << ring->unit_shift) - 1)) == 0;
+}
+
+/* What the slots say about a place. */
+struct claimants {
+    struct slot_view claimed, intent; /* DEAD_CLAIMED; the last DEAD_INTENT */
+    uint64_t intent_size_min;
+    uint32_t dead_intents, live_intents;
+    bool is_claimed;
+};
+
+/* Returns true when a live slot is CLAIMED over the place: then there is nothing to judge. */
+static bool look_at_slots(const struct sp_ring *ring, struct sp_place place, struct sp_liveness liveness,
+                          struct claimants *claimants, struct sp_judgement *ret)
+{
+    for (uint32_t i = 0; i < ring->producers_max; i++) {
+        struct slot_view view;
+        switch (relate(ring, i, place.position, liveness, &view)) {
+        case UNRELATED: continue;
+        case LIVE_CLAIMED: ret->slot = i; return true;
+        case LIVE_INTENT:
+            if (!claimants->live_intents++ && !claimants->is_claimed)
+                ret->slot = i;
+            break;
+        case DEAD_CLAIMED:
+            claimants->is_claimed = true;
+            claimants->claimed = view;
+            ret->slot = i;
+            break;
+        case DEAD_INTENT:
+            claimants->intent_size_min = sp_min(claimants->intent_size_min, view.size);
+            claimants->intent = view;
+            if (!claimants->dead_intents++ && !claimants->is_claimed && !claimants->live_intents)
+                ret->slot = i;
+            break;
+        }
+    }
+    return false;
 }
 
 void sp_ring_judge(const struct sp_ring *ring, struct sp_place place, struct sp_liveness liveness, struct sp_judgement *ret)
 {
     struct sp_place tail = sp_ring_tail(ring);
-    struct slot_view claimed = {0}, intent = {0};
-    uint64_t intent_size_min = UINT64_MAX;
-    uint32_t dead_intents = 0, live_intents = 0;
-    bool is_claimed = false;
+    struct claimants claimants = {.intent_size_min = UINT64_MAX};
+    bool is_held = false;
 
     *ret = (struct sp_judgement){.verdict = SP_VERDICT_END};
-    if ((int64_t)(tail.position - place.position) <= 0) {
-        if (sp_ring_is_committed(ring, place))
-            ret->verdict = SP_VERDICT_READY;
-        return;
-    }
-    if (ring->mode == SPATE_MODE_CONCURRENT) {
-        for (uint32_t i = 0; i < ring->producers_max; i++) {
-            struct slot_view view;
-            switch (relate(ring, i, place.position, liveness, &view)) {
-            case UNRELATED: continue;
-            case LIVE_CLAIMED:
-                ret->slot = i;
-                ret->owner_size = view.place.position + view.size - place.position;
-                ret->owner_count = view.place.offset + view.count - place.offset;
-                ret->verdict = sp_ring_is_committed(ring, place) ? SP_VERDICT_READY : SP_VERDICT_WAIT;
-                return;
-            case LIVE_INTENT:
-                if (!live_intents++ && !is_claimed)
-                    ret->slot = i;
-                break;
-            case DEAD_CLAIMED:
-                is_claimed = true;
-                claimed = view;
-                ret->slot = i;
-                break;
-            case DEAD_INTENT:
-                intent_size_min = sp_min(intent_size_min, view.size);
-                intent = view;
-                if (!dead_intents++ && !is_claimed && !live_intents)
-                    ret->slot = i;
-                break;
-            }
-        }
-    }
+    if ((int64_t)(tail.position - place.position) > 0 && ring->mode == SPATE_MODE_CONCURRENT)
+        is_held = look_at_slots(ring, place, liveness, &claimants, ret);
     if (sp_ring_is_committed(ring, place)) {
         ret->verdict = SP_VERDICT_READY;
         return;
     }
-    if (is_claimed)
-        found(ret, SP_VERDICT_DEAD, place,
-              (struct sp_place){claimed.place.position + claimed.size, claimed.place.offset + claimed.count});
-    else if (live_intents)
+    if (is_held) {
         ret->verdict = SP_VERDICT_WAIT;
-    else if (dead_intents == 1)
-        found(ret, SP_VERDICT_DEAD, place, (struct sp_place){place.position + intent.size, place.offset + intent.count});
+        return;
+    }
+    /* Nothing is there; or the stamp is gone because the place lies a lap behind by now. */
+    if ((int64_t)(tail.position - place.position) <= 0 || sp_ring_tail(ring).position - place.position > ring->capacity)
+        return;
+    if (claimants.is_claimed)
+        found(ret, SP_VERDICT_DEAD, place,
+              (struct sp_place){claimants.claimed.place.position + claimants.claimed.size,
+                                claimants.claimed.place.offset + claimants.claimed.count});
+    else if (claimants.live_intents)
+        ret->verdict = SP_VERDICT_WAIT;
+    else if (claimants.dead_intents == 1)
+        found(ret, SP_VERDICT_DEAD, place,
+              (struct sp_place){place.position + claimants.intent.size, place.offset + claimants.intent.count});
     else
-        found(ret, dead_intents ? SP_VERDICT_DEAD : SP_VERDICT_DAMAGED, place,
-              next_boundary(ring, place, tail, dead_intents ? intent_size_min : 0));
+        found(ret, claimants.dead_intents ? SP_VERDICT_DEAD : SP_VERDICT_DAMAGED, place,
+              next_boundary(ring, place, tail, claimants.dead_intents ? claimants.intent_size_min : 0));
     if (ret->verdict == SP_VERDICT_DEAD && !is_plausible(ring, ret->size, ret->count))
         found(ret, SP_VERDICT_DAMAGED, place, next_boundary(ring, place, tail, 0));
 }
 
 void sp_ring_write_aborted(struct sp_ring *ring, struct sp_place place, uint64_t size, uint64_t count)
 {
-    const uint64_t least = sp_align_up(SP_RECORD_HEADER_SIZE, (uint64_t)1 << ring->unit_shift);
+    struct sp_record_header *header = (struct sp_record_header *)(void *)(ring->data + (place.position & ring->mask));
 
-    while (count) {
-        uint64_t n = sp_min(count, SP_ABORTED_COUNT_MAX);
-        uint64_t bytes = n == count ? size : least;
-        struct sp_record_header *header = (struct sp_record_header *)(void *)(ring->data + (place.position & ring->mask));
-        /* relaxed: published by the stamp below */
-        atomic_store_explicit(&header->word, sp_record_word((uint32_t)(bytes >> ring->unit_shift), (uint32_t)n, SP_RECORD_ABORTED),
-                              memory_order_relaxed);
-        atomic_store_explicit(&header->stamp, sp_stamp(place.offset, ring->salt), memory_order_release); /* E1 commit */
-        place.position += bytes;
-        place.offset += n;
-        size -= bytes;
-        count -= n;
-    }
+    /* relaxed: published by the stamp below */
+    atomic_store_explicit(&header->word, sp_record_word((uint32_t)(size >> ring->unit_shift), (uint32_t)count, SP_RECORD_ABORTED),
+                          memory_order_relaxed);
+    atomic_store_explicit(&header->stamp, sp_stamp(place.offset, ring->salt), memory_order_release); /* E1 commit */
 }
 
-/* The oldest boundary that can be found at or above `lowest`: by a mark, or else by looking for stamps. */
-static struct sp_place oldest_boundary(const struct sp_ring *ring, uint64_t lowest)
+/* The place of a dead INTENT: its claim if nobody else's. Returns false when only a live INTENT of the same place can tell. */
+static bool repair_intent(struct sp_ring *ring, struct sp_place place, struct sp_liveness liveness, uint64_t *aborted)
 {
-    struct sp_place place = sp_mark_oldest(ring, lowest);
-    struct sp_place tail = sp_ring_tail(ring);
+    struct sp_judgement judgement;
 
-    if (place.position < tail.position)
-        return place;
-    const uint64_t unit = (uint64_t)1 << ring->unit_shift;
-    for (uint64_t position = sp_align_up(lowest, unit); position < tail.position && tail.position - position <= ring->capacity;
-         position += unit) {
-        uint64_t stamp = atomic_load_explicit(&sp_ring_record(ring, position)->stamp, memory_order_acquire); /* E1 commit */
-        uint64_t offset = (stamp ^ ring->salt) - 1;
-        if (offset < tail.offset && tail.offset - offset <= (tail.position - position) / SP_RECORD_HEADER_SIZE)
-            return (struct sp_place){position, offset};
-    }
-    return tail;
-}
-
-/* Abort what is not committed between two boundaries; false when something there has to wait for a live claimant. */
-static bool repair_range(struct sp_ring *ring, struct sp_place place, struct sp_place end, struct sp_liveness liveness,
-                         uint64_t *aborted)
-{
-    while ((int64_t)(end.position - place.position) > 0) {
-        struct sp_judgement judgement;
-        uint64_t size;
-        uint32_t count;
-        if (place.position < sp_ring_oldest_position(ring)) {
-            /* others may be writing there: what died lies above (see "A stale INTENT" in ring.h) */
-            struct sp_place newer = oldest_boundary(ring, sp_ring_oldest_position(ring));
-            if (newer.position <= place.position || newer.position >= end.position)
-                return true; /* nothing of it is left in the ring (or the words that say so are damaged) */
-            place = newer;
-            continue;
-        }
-        if (end.position - place.position > ring->capacity)
-            return true; /* the words that say so are damaged: honestly, the tail is at most a ring above the oldest position */
-        if (sp_ring_is_committed(ring, place) && sp_ring_step(ring, place, &size, &count)) {
-            place = (struct sp_place){place.position + size, place.offset + count};
-            continue;
-        }
-        sp_ring_judge(ring, place, liveness, &judgement);
-        switch (judgement.verdict) {
-        case SP_VERDICT_END: return true;
-        case SP_VERDICT_READY:
-            if (!sp_ring_step(ring, place, &size, &count))
-                return true; /* a committed record that makes no sense: readers report it, nothing of ours is behind it */
-            continue;
-        case SP_VERDICT_WAIT:
-            if (judgement.owner_size == 0)
-                return false;
-            place = (struct sp_place){place.position + judgement.owner_size, place.offset + judgement.owner_count};
-            continue;
-        case SP_VERDICT_DEAD:
-            sp_ring_write_aborted(ring, place, judgement.size, judgement.count);
-            *aborted += judgement.count;
-            break;
-        case SP_VERDICT_DAMAGED:
-            if (is_plausible(ring, judgement.size, judgement.count))
-                sp_ring_write_aborted(ring, place, judgement.size, judgement.count);
-            sp_count(&ring->header->counters[SP_RING_DAMAGED], 1);
-            break;
-        }
-        if (judgement.size == 0)
-            return true;
-        place = (struct sp_place){place.position + judgement.size, place.offset + judgement.count};
+    sp_ring_judge(ring, place, liveness, &judgement);
+    if (judgement.verdict == SP_VERDICT_WAIT)
+        return judgement.owner_size != 0; /* it is claimed by another, who lives: then not by this one */
+    if (judgement.verdict == SP_VERDICT_DEAD) {
+        sp_ring_write_aborted(ring, place, judgement.size, judgement.count);
+        *aborted += judgement.count;
     }
     return true;
+}
+
+/* The rest of a dead claim, behind the records that it committed. */
+static void repair_claimed(struct sp_ring *ring, const struct slot_view *view, uint64_t *aborted)
+{
+    const struct sp_place end = {view->place.position + view->size, view->place.offset + view->count};
+    struct sp_place place = view->place;
+    uint64_t size;
+    uint32_t count;
+
+    if (!is_plausible(ring, view->size, view->count))
+        return; /* damage: readers report it */
+    while (place.position < end.position && sp_ring_is_committed(ring, place) && sp_ring_step(ring, place, &size, &count)) {
+        place.position += size;
+        place.offset += count;
+    }
+    if (place.position < end.position && place.offset < end.offset) {
+        sp_ring_write_aborted(ring, place, end.position - place.position, end.offset - place.offset);
+        *aborted += end.offset - place.offset;
+    }
 }
 
 static void repair_producer(struct sp_ring *ring, uint32_t index, struct sp_liveness liveness, struct sp_repair_result *ret)
@@ -266,18 +250,16 @@ static void repair_producer(struct sp_ring *ring, uint32_t index, struct sp_live
     struct sp_producer_slot *slot = &ring->producers[index];
     uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
     struct slot_view view = view_slot(ring, slot, claim);
-    struct sp_place tail = sp_ring_tail(ring);
-    struct sp_place end = tail;
     uint64_t aborted = 0;
 
-    if (ring->mode == SPATE_MODE_CONCURRENT && (claim & SP_PHASE_MASK) != SP_PHASE_IDLE && tail.position > view.place.position) {
-        if ((claim & SP_PHASE_MASK) == SP_PHASE_CLAIMED)
-            end = (struct sp_place){view.place.position + view.size, view.place.offset + view.count};
-        if (!repair_range(ring, view.place, end, liveness, &aborted)) {
-            ret->unresolved++;
-            return;
-        }
+    /* A claim that is not in the ring any more, or not yet, is damage, or an INTENT that was stale when it was stored. */
+    bool is_current = ring->mode == SPATE_MODE_CONCURRENT && sp_ring_tail(ring).position - view.place.position <= ring->capacity;
+    if (is_current && (claim & SP_PHASE_MASK) == SP_PHASE_INTENT && !repair_intent(ring, view.place, liveness, &aborted)) {
+        ret->unresolved++;
+        return;
     }
+    if (is_current && (claim & SP_PHASE_MASK) == SP_PHASE_CLAIMED)
+        repair_claimed(ring, &view, &aborted);
     sp_count(&ring->header->counters[SP_RING_ABORTED], aborted);
     sp_count(&ring->header->counters[SP_RING_PRODUCERS_DEAD], 1);
     atomic_store_explicit(&slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot: after the aborted records */

@@ -26,9 +26,7 @@ void sp_ring_init(struct sp_ring *ring, struct sp_ring_header *header, uint8_t *
     };
     /* Derived, not read: the header may change between its check and now, and these bound what we touch. */
     ring->record_size_max = sp_ring_record_size_max(ring->capacity);
-    ring->small_size_max = ring->producers_max ? sp_ring_small_size_max(ring->capacity, ring->producers_max) : 0;
     ring->chunk_size = sp_max(sp_ring_chunk_size(ring->capacity), 1);
-    ring->reserve = ring->mode == SPATE_MODE_CONCURRENT ? ring->small_size_max * ring->producers_max : 0;
     ring->marks_count = (uint32_t)(ring->capacity / ring->chunk_size);
 }
 
@@ -44,7 +42,6 @@ void sp_ring_format(struct sp_ring_header *header, const struct sp_ring_config *
     header->timestamp = config->timestamp;
     header->producers_max = config->producers_max;
     header->record_size_max = sp_ring_record_size_max(config->capacity);
-    header->small_size_max = sp_ring_small_size_max(config->capacity, config->producers_max);
     header->chunk_size = sp_ring_chunk_size(config->capacity);
 }
 
@@ -109,16 +106,12 @@ struct sp_place sp_ring_published(const struct sp_ring *ring)
         uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
         if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE || (claim & ~(uint64_t)SP_PHASE_MASK) >= place.position)
             continue;
-        uint64_t offset = atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire); /* E4 slot */
+        uint64_t offset = atomic_load_explicit(&slot->offset, memory_order_acquire); /* E4 slot */
         if (atomic_load_explicit(&slot->claim, memory_order_acquire) == claim) /* E4 slot: position and offset belong together */
             place = (struct sp_place){claim & ~(uint64_t)SP_PHASE_MASK, offset};
     }
     return place;
 }
-
-/* More records than this between an unfinished claim and the tail, and the packed tail could no longer be told apart
- * (tail.h). Only rings of many GiB with tiny records can get there. */
-#define RECORDS_IN_FLIGHT_MAX ((uint64_t)1 << 28)
 
 uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, struct sp_blocker *ret_blocker)
 {
@@ -131,9 +124,6 @@ uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, stru
             uint64_t position = claim & ~(uint64_t)SP_PHASE_MASK;
             if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE || position >= blocker.position)
                 continue;
-            uint64_t offset = atomic_load_explicit(sp_slot_offset(slot, claim), memory_order_acquire); /* E4 slot */
-            if (tail.offset > offset && tail.offset - offset > RECORDS_IN_FLIGHT_MAX)
-                position = sp_min(position, tail.position - ring->capacity);
             blocker = (struct sp_blocker){SP_BLOCKER_PRODUCER, i, position};
         }
     }

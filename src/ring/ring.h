@@ -13,12 +13,15 @@
  * then the tail word (a plain store, so that others know where the end is). A dead producer left either a committed record or
  * nothing; the next one walks from the tail over the stamps that got no tail store, and goes on there.
  *
- * CONCURRENT mode. The tail is claimed before the record is written, by one fetch-add of (units << 30) + records. Who owns
- * which bytes is written not into the ring, where a consumer polls the line and would fetch it twice, but into the producer's
- * own slot (this is where we leave the design's first sketch, which put a claimed header into the ring; two stores to a
- * polled line are what bounds Aeron):
+ * CONCURRENT mode. The tail is claimed before the record is written, by one compare-and-swap that adds (units << 30) + records to
+ * the packed tail (tail.h), and so takes space and assigns dense offsets at once. What is being claimed is written down before,
+ * and not into the ring, where a consumer polls the line and would fetch it twice (which is what bounds Aeron), but into the
+ * producer's own slot: INTENT(s) names the very tail that the swap is from. So a slot in INTENT(s) owns the bytes from s or
+ * none, and whether it does can be told from outside. (The design's first sketch claims by fetch-add. There the INTENT is only
+ * a lower bound, and once two producers have died between fetch-add and CLAIMED, nobody can tell whose bytes end where: the
+ * model in tests/spin found it.)
  *
- *     IDLE --(1) producer--> INTENT (tail seen) --(2) fetch-add, (3) place known--> CLAIMED --(4) fill, (5) stamps, (6)--> IDLE
+ *     IDLE --(1) producer--> INTENT(s) --(2) swap, (3)--> CLAIMED(s) --(4) fill, (5) stamps, (6)--> IDLE
  *     INTENT or CLAIMED, owner dead --(R) whoever repairs, under the ring lock--> IDLE, slot free
  *
  * The position in the slot never exceeds a byte that its owner may still write, in every phase. So min(tail, slots) is the
@@ -26,9 +29,9 @@
  *
  *     killed after step          others see                              repaired by
  *     0 anything before (1)      nothing                                 -
- *     1 INTENT stored, or (2)    a dead INTENT, which owns nothing, or   readers: a verdict (repair.c). Ring: whoever needs the
- *                                a gap that no slot names exactly        slot or the space: aborted record over it, slot free
- *     3 CLAIMED stored           a claim of a known place, owner dead    the same; extent and offsets are in the slot
+ *     1 INTENT stored, or (2)    a dead INTENT(s), and s claimed by it   readers: a verdict (repair.c). Ring: whoever needs the
+ *                                or by another or by nobody              slot or the space: aborted record over it, slot free
+ *     3 CLAIMED stored           a claim, owner dead                     the same
  *     4 part of the payload      the same                                the same
  *     5 j of k stamps            j whole records, the rest as in 3       aborted record over the rest
  *     6 IDLE stored              whole records, a dead slot              slot free
@@ -41,10 +44,8 @@
  *
  * SPACE. A writer may claim without looking up to its private `soft_limit`. When it gets there (once a chunk, capacity/16) it
  * computes limit = min(frontier, gates) + capacity anew, and announces in the shared word `reserved` how far it and others
- * may now write. Readers that do not gate take everything below reserved - capacity as lost. In concurrent mode other
- * producers can claim between one's check and its fetch-add: a check passes only with `reserve` bytes to spare, an eighth of
- * the ring; small claims (<= reserve / producers_max) are at most one per producer in flight, so they never overrun it;
- * larger ones claim by compare-and-swap and cannot be overtaken.
+ * may now write. Readers that do not gate take everything below reserved - capacity as lost. Since a claim succeeds only from
+ * the tail that was checked, nobody can be overtaken between check and claim.
  *
  * ORDER. Every ordered access cites an edge:
  *
@@ -54,7 +55,7 @@
  *                                                     payload before stamp
  * E2  release: release-store of read_position      -> extend: acquire-load of read_position
  *                                                     reads are done before overwrite
- * E3  claim: fetch-add or CAS of tail (acq_rel)    -> verdict, extend, tail: acquire-load of tail
+ * E3  claim: CAS of tail (acq_rel)                 -> verdict, extend, tail: acquire-load of tail
  *                                                     of a claim below the tail seen, the INTENT is visible
  * E4  slot: release-store of claim                 -> verdict, extend: acquire-load of claim
  *                                                     extent before INTENT and CLAIMED; stamps before IDLE
@@ -79,15 +80,10 @@
  * E13 base: CAS of a tail base (release)           -> tail: acquire-load of the bases
  *                                                     a base never runs ahead of the tail that is read after it
  *
- * Two notes. A small concurrent claim may land beyond its own soft_limit, on space that another producer announced: it
- * learned of that claim through the tail (E3), whose release sequence carries the announcement, and every machine we run on
- * is multi-copy atomic. And extend takes E3 not from its first look at the tail, which is relaxed, but from the seq_cst fence
- * before its second look at the slots.
+ * A note on E3: extend takes it not from its first look at the tail but from the seq_cst fence before its second look at the slots.
  *
- * A stale INTENT. Between its look at the tail and its INTENT a producer may be stopped for any time, so S in INTENT(S) may
- * lie laps behind; the claim P that follows does not: whoever raised `reserved` did it from a tail at or below P, so P >=
- * reserved - capacity. Nobody raises it further while INTENT(S) stands. So a repairer walks from S, or from the oldest
- * boundary at or above reserved - capacity where S is older.
+ * A stale INTENT. Between its look at the tail and its INTENT a producer may be stopped for any time, so that s lies laps behind
+ * when it is stored. Its swap then fails. Until it is IDLE again, or repaired, it holds the frontier down: others wait.
  *
  * Payload bytes that are read while a producer may overwrite them (policy skip) are plain loads: a data race by the letter of
  * C, harmless because the copy is thrown away when E5 or E12 says so, and every size among them is range-checked before use. */
@@ -111,8 +107,7 @@ struct sp_ring {
     uint8_t *data; /* 2 * capacity bytes, the second half a mirror of the first */
     struct sp_cursors_header *cursors;
     uint64_t capacity, mask, salt;
-    uint64_t record_size_max, small_size_max, chunk_size;
-    uint64_t reserve; /* bytes a concurrent check keeps free for overtakers; 0 in exclusive mode */
+    uint64_t record_size_max, chunk_size;
     uint32_t unit_shift, mode, timestamp, producers_max, consumers_max;
     uint32_t marks_count; /* chunks in the ring */
 };
@@ -146,12 +141,6 @@ static inline const struct sp_record_header *sp_ring_record(const struct sp_ring
 
 /* sp_ring_step: size and offsets of the committed record at `place`; false when its bytes make no sense. */
 bool sp_ring_step(const struct sp_ring *ring, struct sp_place place, uint64_t *ret_size, uint32_t *ret_count);
-
-/* Which offset belongs to the position in a slot's claim word. */
-static inline const _Atomic uint64_t *sp_slot_offset(const struct sp_producer_slot *slot, uint64_t claim)
-{
-    return (claim & SP_PHASE_MASK) == SP_PHASE_CLAIMED ? &slot->claimed_offset : &slot->seen_offset;
-}
 
 /* What keeps a writer from more space. */
 enum sp_blocker_kind { SP_BLOCKER_NONE, SP_BLOCKER_PRODUCER, SP_BLOCKER_CONSUMER };
@@ -192,7 +181,7 @@ struct sp_judgement {
     enum sp_verdict verdict;
     uint32_t slot; /* WAIT, DEAD: the producer slot concerned */
     uint64_t size, count;
-    uint64_t owner_size; /* WAIT on a CLAIMED slot: what its claim still covers from here; 0 when unknown */
+    uint64_t owner_size; /* WAIT for a slot that is CLAIMED: what its claim still covers from here; 0 when that is not known */
     uint64_t owner_count;
 };
 /* sp_ring_judge: why is there no committed record at `place`? Asks `alive` (system calls): for slow paths. Takes E1, E3, E4. */

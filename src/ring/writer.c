@@ -63,7 +63,7 @@ static int sp_writer_extend(struct sp_writer *writer, struct sp_place tail, uint
 {
     struct sp_ring *ring = writer->ring;
     struct sp_ring_header *header = ring->header;
-    uint64_t want = tail.position + need + ring->reserve;
+    uint64_t want = tail.position + need;
 
     if (atomic_load_explicit(&header->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
         return -ESTALE;
@@ -72,7 +72,7 @@ static int sp_writer_extend(struct sp_writer *writer, struct sp_place tail, uint
     uint64_t limit = sp_ring_frontier(ring, tail, &writer->blocker) + ring->capacity;
     if (want > limit)
         return -EAGAIN;
-    uint64_t target = sp_min(limit, sp_max(want, sp_align_up(tail.position + 1, ring->chunk_size) + ring->reserve));
+    uint64_t target = sp_min(limit, sp_max(want, sp_align_up(tail.position + 1, ring->chunk_size)));
     uint64_t reserved = atomic_load_explicit(&header->reserved, memory_order_relaxed); /* relaxed: only the CAS decides */
     while (reserved < target) {
         /* E5 announce, E6 gate. On failure `reserved` is just compared again */
@@ -109,70 +109,54 @@ static int claim_exclusive(struct sp_writer *writer, uint64_t size, uint32_t cou
     return 0;
 }
 
-/* Where the tail is, for the check before the claim. */
+/* Where the tail is; the base is looked at after it: unchanged, it says that the tail was near the boundary we know. */
 static struct sp_place look(struct sp_writer *writer, uint64_t *ret_word)
 {
     struct sp_ring_header *header = writer->ring->header;
+
     sp_prefetch_write(&header->tail);
-    /* relaxed: the base is compared for change, the tail is only looked at: the fetch-add or CAS decides */
-    if (SP_UNLIKELY(atomic_load_explicit(&header->records_base, memory_order_relaxed) != writer->records_base))
-        resync(writer);
-    *ret_word = atomic_load_explicit(&header->tail, memory_order_relaxed); /* relaxed: as above */
-    return sp_tail_advance(writer->tail, writer->tail_word, *ret_word, writer->ring->unit_shift);
+    *ret_word = atomic_load_explicit(&header->tail, memory_order_acquire); /* E13 base: before the load of the base */
+    /* relaxed: compared for change only */
+    if (SP_LIKELY(atomic_load_explicit(&header->records_base, memory_order_relaxed) == writer->records_base))
+        return sp_tail_advance(writer->tail, writer->tail_word, *ret_word, writer->ring->unit_shift);
+    resync(writer);
+    *ret_word = writer->tail_word;
+    return writer->tail;
 }
 
-/* The full place behind the word that the claim returned. Between the look and the claim this thread may have been stopped
- * for any time, and the tail gone anywhere: then a base has moved. From the INTENT on the frontier holds the others within
- * 2^29 records of us (sp_ring_frontier), so bases loaded after the claim are near enough. */
-static struct sp_place place_of(struct sp_writer *writer, uint64_t word)
-{
-    struct sp_ring_header *header = writer->ring->header;
-    uint64_t records_base = atomic_load_explicit(&header->records_base, memory_order_acquire); /* E13 base */
-
-    if (SP_LIKELY(records_base == writer->records_base))
-        return sp_tail_advance(writer->tail, writer->tail_word, word, writer->ring->unit_shift);
-    uint64_t units_base = atomic_load_explicit(&header->units_base, memory_order_acquire); /* E13 base */
-    writer->records_base = records_base;
-    return sp_tail_unpack(word, records_base, units_base, writer->ring->unit_shift);
-}
-
-/* Steps 1 to 3 of the table in ring.h. A small claim adds; a large one compares and swaps, and looks again when it was
- * overtaken. */
+/* Steps 1 to 3 of the table in ring.h. The compare-and-swap is from the very word that the INTENT names; who was overtaken looks
+ * again. (That word comes back only after 2^34 units, 128 GiB at least, to the byte and to the record; from the INTENT on nobody
+ * gets further than a ring.) */
 static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret)
 {
     struct sp_ring *ring = writer->ring;
     struct sp_producer_slot *slot = writer->slot;
     const uint64_t units = size >> ring->unit_shift;
     const uint64_t add = sp_tail_pack(units, count);
+    struct sp_place place;
     uint64_t word;
 
-    /* E4 slot: release, so that whoever sees this extent beside our previous claim also sees that one's stamps */
+    /* E4 slot: release, so that whoever sees this extent beside our previous claim will see, when it looks again, that the claim
+     * is over */
     atomic_store_explicit(&slot->extent, units << 32 | count, memory_order_release);
     for (;;) {
-        struct sp_place seen = look(writer, &word);
-        if (SP_UNLIKELY(seen.position + size + ring->reserve > writer->soft_limit)) {
-            int error = sp_writer_extend(writer, seen, size);
+        place = look(writer, &word);
+        if (SP_UNLIKELY(place.position + size > writer->soft_limit)) {
+            int error = sp_writer_extend(writer, place, size);
             if (error)
                 return error;
         }
         SP_HOOK("claim:looked");
-        atomic_store_explicit(&slot->seen_offset, seen.offset, memory_order_release);               /* E4 slot: as extent */
-        atomic_store_explicit(&slot->claim, seen.position | SP_PHASE_INTENT, memory_order_release); /* E4 slot */
+        atomic_store_explicit(&slot->offset, place.offset, memory_order_release);                    /* E4 slot: as extent */
+        atomic_store_explicit(&slot->claim, place.position | SP_PHASE_INTENT, memory_order_release); /* E4 slot */
         SP_HOOK("claim:intent");
-        if (SP_LIKELY(size <= ring->small_size_max)) {
-            word = atomic_fetch_add_explicit(&ring->header->tail, add, memory_order_acq_rel); /* E3 claim */
-            break;
-        }
-        /* E3 claim; relaxed: on failure, it looks again */
-        if (atomic_compare_exchange_strong_explicit(&ring->header->tail, &word, word + add, memory_order_acq_rel,
-                                                    memory_order_relaxed))
+        /* E3 claim; relaxed: on failure it looks again */
+        if (SP_LIKELY(atomic_compare_exchange_strong_explicit(&ring->header->tail, &word, word + add, memory_order_acq_rel,
+                                                              memory_order_relaxed)))
             break;
         atomic_store_explicit(&slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
     }
     SP_HOOK("claim:added");
-    struct sp_place place = place_of(writer, word);
-    atomic_store_explicit(&slot->claimed_offset, place.offset, memory_order_release); /* E4 slot: as extent */
-    SP_HOOK("claim:placed");
     atomic_store_explicit(&slot->claim, place.position | SP_PHASE_CLAIMED, memory_order_release); /* E4 slot */
     SP_HOOK("claim:claimed");
     writer->tail = place;
@@ -201,7 +185,7 @@ bool sp_writer_has_room(struct sp_writer *writer, uint64_t size)
 
     if (atomic_load_explicit(&writer->ring->header->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
         return true;
-    return tail.position + size + writer->ring->reserve <= limit;
+    return tail.position + size <= limit;
 }
 
 /* Step 5: the stamp makes the record. */

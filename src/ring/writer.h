@@ -12,7 +12,7 @@ struct sp_writer {
     struct sp_producer_slot *slot;
     uint8_t *data;
     uint64_t mask, salt;
-    uint64_t soft_limit;  /* claims may end at or below it (concurrent: with `reserve` to spare) without another look */
+    uint64_t soft_limit;  /* claims may end at or below it without another look */
     struct sp_place tail; /* exclusive: where the next record goes. concurrent: the boundary behind tail_word */
     uint64_t tail_word;
     uint64_t records_base; /* the base seen when tail was last made exact */
