@@ -464,6 +464,7 @@ static void run(uint64_t run_seed, struct options run_options)
 
 static void runs_find_nothing(uint32_t runs, struct options run_options)
 {
+    runs = getenv("SPATE_FULL") ? runs * 20 : runs / 2;
     uint64_t first = static_ring_seed(run_options.unit_shift * 1000 + run_options.producers_max);
     uint64_t committed = 0, deaths = 0, late = 0, stale = 0;
 
