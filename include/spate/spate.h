@@ -223,7 +223,8 @@ enum spate_delete_flags { SPATE_DELETE_FORCE = 1 << 0 };
  *   flags      SPATE_DELETE_FORCE: also while live producers or consumers use it. They learn of it: publishing gives -ESTALE
  *              (at the next commit, at the latest after a sixteenth of the ring), polling gives -ESTALE once everything was read
  * Returns      0, -ENOENT, -EACCES, -EPERM (the bus is only observed), -EBUSY (in use, the text names by whom; nothing was
- *              changed) */
+ *              changed)
+ * Dies here    before the topic is marked: nothing happened. After: whoever opens or creates the name next finishes the deletion */
 SPATE_API int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags);
 
 /* --------------------------------------------------------------------------------------------------------- records */

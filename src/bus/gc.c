@@ -40,7 +40,8 @@ struct gc {
 /* What could not be done does not keep us from the rest. Others' files, and what is gone by now, are none of our business. */
 static void note(struct gc *gc, int error)
 {
-    if (error == 0 || error == -EACCES || error == -EPERM || error == -EROFS || error == -ENOENT || error == -ESTALE || gc->error)
+    if (error == 0 || error == -EACCES || error == -EPERM || error == -EROFS || error == -ENOENT || error == -ESTALE ||
+        error == -EAGAIN || gc->error)
         return;
     gc->error = error;
     snprintf(gc->text, sizeof gc->text, "%s", spate_last_error());
@@ -72,7 +73,7 @@ static int repair_topic(void *context, const char *name)
     struct gc *gc = context;
     spate_topic *topic;
 
-    int error = spate_topic_open(gc->bus, name, &topic);
+    int error = sp_topic_open_once(gc->bus, name, &topic);
     if (error) {
         note(gc, error);
         return 0;

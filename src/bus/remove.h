@@ -16,6 +16,9 @@ int sp_unfinished_name(const struct spate_bus *bus, char name[64]);
  * deleter died. Returns 0, -ENOENT (it is gone), -EBUSY, -EACCES, ... */
 int sp_topic_delete(struct spate_topic *topic, bool force);
 
+/* sp_topic_open_once: one attempt to open; also a topic whose deletion is not finished. -EAGAIN: it vanished meanwhile. */
+int sp_topic_open_once(struct spate_bus *bus, const char *name, struct spate_topic **ret_topic);
+
 /* sp_remove_topic_directory: rename away, then remove. Returns 0, -ENOENT, -EACCES, ... */
 int sp_remove_topic_directory(struct spate_bus *bus, const char *topic);
 

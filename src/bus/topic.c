@@ -92,8 +92,8 @@ static int alloc_attachments(struct spate_topic *topic)
     return 0;
 }
 
-/* One attempt; -EAGAIN when the topic was deleted under it. */
-static int open_once(struct spate_bus *bus, const char *name, spate_topic **ret_topic)
+/* One attempt; -EAGAIN when the topic was deleted under it. A topic whose deleter died half-way is opened like any other. */
+int sp_topic_open_once(struct spate_bus *bus, const char *name, spate_topic **ret_topic)
 {
     char directory[SPATE_TOPIC_NAME_MAX + 8];
     int error = 0;
@@ -123,6 +123,18 @@ static int open_once(struct spate_bus *bus, const char *name, spate_topic **ret_
     return 0;
 }
 
+/* A topic marked deleted is being removed, or its deleter died: then whoever comes next finishes it. */
+static int finish_deletion(struct spate_topic *topic)
+{
+    int error = topic->bus->observe ? -EPERM : sp_topic_delete(topic, true);
+    if (error == 0 || error == -ENOENT)
+        return 0;
+    return sp_fail(-ENOENT,
+                   "topic %s was deleted, but its files are still there, and cannot be removed by this process: use `spate gc` as "
+                   "their owner",
+                   topic->info.name);
+}
+
 int spate_topic_open(spate_bus *bus, const char *name, spate_topic **ret_topic)
 {
     if (!bus || bus->magic != SP_BUS_HANDLE)
@@ -134,8 +146,19 @@ int spate_topic_open(spate_bus *bus, const char *name, spate_topic **ret_topic)
         return error;
     /* each -EAGAIN is another deletion that went by; a name that changes hands for ever is as good as gone */
     for (int tries = 0; tries < 100; tries++) {
-        error = open_once(bus, name, ret_topic);
-        if (error != -EAGAIN)
+        spate_topic *topic;
+        error = sp_topic_open_once(bus, name, &topic);
+        if (error && error != -EAGAIN)
+            return error;
+        if (error)
+            continue;
+        if (atomic_load_explicit(&topic->file->state, memory_order_acquire) == SP_STATE_LIVE) { /* E11 owner */
+            *ret_topic = topic;
+            return 0;
+        }
+        error = finish_deletion(topic);
+        sp_topic_drop(topic);
+        if (error)
             return error;
     }
     return sp_fail(-ENOENT, "topic %s is deleted faster than it can be opened", name);

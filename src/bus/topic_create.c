@@ -214,7 +214,13 @@ int spate_topic_create(spate_bus *bus, const char *name, const struct spate_topi
     if (error)
         return error;
     sp_topic_directory(name, directory);
-    if (faccessat(bus->registry.dir_fd, directory, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    spate_topic *present = NULL;
+    /* opening finishes a deletion whose deleter died; only then is the name free */
+    if (faccessat(bus->registry.dir_fd, directory, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+        spate_topic_open(bus, name, &present) != -ENOENT)
+        error = -EEXIST;
+    spate_topic_close(present);
+    if (error)
         return sp_fail(-EEXIST, "there is a topic %s on bus %s already: it is left as it is", name, bus->registry.path);
     error = sp_random(creation.id, sizeof creation.id);
     if (error)

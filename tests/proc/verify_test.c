@@ -338,7 +338,7 @@ DAMAGE(claims_overlap)
         p->slots[i].owner = p->owner;
         p->slots[i].claim = (uint64_t)(p->tail - 64u * (uint32_t)i) | SP_PHASE_CLAIMED;
         p->slots[i].extent = (uint64_t)i << 32 | 1;
-        p->slots[i].claimed_offset = RECORDS - 1;
+        p->slots[i].offset = RECORDS - 1;
     }
     p->ring->producers_used = 3;
 }
@@ -404,7 +404,7 @@ DAMAGE(extent_beyond_the_tail)
 {
     p->slots[0].claim = (p->tail - 64) | SP_PHASE_CLAIMED;
     p->slots[0].extent = (uint64_t)2 << 32 | 1;
-    p->slots[0].claimed_offset = RECORDS - 1;
+    p->slots[0].offset = RECORDS - 1;
 }
 DAMAGE(cursors_used)
 {
