@@ -79,6 +79,7 @@ static int sp_writer_extend(struct sp_writer *writer, struct sp_place tail, uint
         if (atomic_compare_exchange_weak_explicit(&header->reserved, &reserved, target, memory_order_acq_rel, memory_order_acquire))
             reserved = target;
     }
+    SP_HOOK("extend:announced");
     atomic_thread_fence(memory_order_seq_cst); /* E6 gate, and the release fence of E5 announce */
     limit = sp_ring_frontier(ring, tail, &writer->blocker) + ring->capacity;
     writer->soft_limit = sp_min(limit, reserved);
