@@ -103,8 +103,6 @@ static inline void fuzz_read(const struct sp_ring *ring, struct sp_reader reader
                 return;
             continue;
         }
-        if (sp_reader_catch_up(&reader))
-            continue;
         sp_ring_judge(ring, reader.next, static_ring_liveness(&fuzz_ring), &judgement);
         if (judgement.verdict == SP_VERDICT_DEAD)
             sp_reader_skip_dead(&reader, judgement.size, judgement.count);

@@ -171,13 +171,8 @@ static bool look_closer(struct consumer *consumer)
 {
     struct sp_reader *reader = &consumer->reader;
     struct sp_judgement judgement;
-    uint64_t offset = reader->next.offset;
     bool done = atomic_load(&producers_done); /* before the look, so that nothing came after it */
 
-    if (sp_reader_catch_up(reader)) {
-        consumer->holes += reader->next.offset - offset;
-        return false;
-    }
     sp_ring_judge(&s.ring, reader->next, static_ring_liveness(&s), &judgement);
     if (sp_reader_is_lapped(reader, reader->next.position)) {
         if (reader->gate)

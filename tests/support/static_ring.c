@@ -282,11 +282,6 @@ static char story_step(struct static_ring *s, struct sp_reader *reader, char *te
     sp_reader_release(reader);
     if (n > 0)
         return 0;
-    if (sp_reader_catch_up(reader)) {
-        for (; offset < reader->next.offset && *at < size; offset++)
-            text[(*at)++] = '-';
-        return 0;
-    }
     struct sp_judgement judgement;
     sp_ring_judge(&s->ring, reader->next, static_ring_liveness(s), &judgement);
     if (judgement.verdict == SP_VERDICT_READY)

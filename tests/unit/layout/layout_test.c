@@ -90,11 +90,9 @@ static void every_ring_that_can_be_created_is_accepted(void **state)
                 struct sp_ring_header header = ring_header(capacity, producers[p], pages[g]);
                 assert_int_equal(sp_ring_header_check(&header, ring_size(&header), "r"), 0);
                 /* what the ring relies on */
-                assert_true(header.small_size_max * header.producers_max <= capacity / 8);
-                assert_true(header.record_size_max + header.small_size_max * header.producers_max <= capacity / 2);
+                assert_true(header.record_size_max <= capacity / 2);
                 assert_true(capacity / header.chunk_size <= SP_MARKS);
                 assert_true(capacity / header.chunk_size >= 16);
-                assert_int_equal(header.small_size_max % 8, 0);
                 assert_int_equal(header.data_offset % pages[g], 0);
                 assert_true(header.data_offset >= SP_RING_HEADER_SIZE + producers[p] * sizeof(struct sp_producer_slot));
             }
@@ -130,7 +128,6 @@ static void a_ring_header_with_any_field_out_of_range_is_refused(void **state)
     REFUSED(bad.producers_max = 1025);
     REFUSED(bad.producers_max = UINT32_MAX);
     REFUSED(bad.record_size_max++);
-    REFUSED(bad.small_size_max += 128);
     REFUSED(bad.chunk_size = 0);
     REFUSED(bad.file.page_size = 0);
     REFUSED(bad.file.page_size = 2048);
@@ -149,15 +146,12 @@ static void a_view_of_a_ring_stays_inside_whatever_the_header_says_afterwards(vo
     static_ring_open(&s, NULL);
     before = s.ring;
     s.header->record_size_max = UINT64_MAX;
-    s.header->small_size_max = UINT64_MAX;
     s.header->chunk_size = 0;
     struct sp_ring after;
     sp_ring_init(&after, s.header, s.data, s.cursors);
     assert_int_equal(after.record_size_max, before.record_size_max);
-    assert_int_equal(after.small_size_max, before.small_size_max);
     assert_int_equal(after.chunk_size, before.chunk_size);
     assert_int_equal(after.marks_count, before.marks_count);
-    assert_int_equal(after.reserve, before.reserve);
     static_ring_close(&s);
 }
 

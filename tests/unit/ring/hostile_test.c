@@ -125,8 +125,6 @@ static void read_with(struct scene *scene, struct sp_reader reader)
                 return;
             continue;
         }
-        if (sp_reader_catch_up(&reader))
-            continue;
         sp_ring_judge(ring, reader.next, static_ring_liveness(&scene->s), &judgement);
         if (judgement.verdict == SP_VERDICT_DEAD)
             sp_reader_skip_dead(&reader, judgement.size, judgement.count);

@@ -254,29 +254,6 @@ static void a_ring_of_aborted_records_only_ends_the_poll(void **state)
     assert_int_equal(reader.next.offset, s.ring.capacity / 16);
 }
 
-static void a_reader_catches_up_with_a_repair_that_covered_more_than_its_verdict(void **state)
-{
-    struct spate_record record;
-    (void)state;
-    static_ring_publish(&writer, 8, NULL);
-    static_ring_attach_reader(&s, &reader, SPATE_POLICY_GATE, (struct sp_place){0, 0});
-    assert_int_equal(sp_reader_poll(&reader, &record, 1), 1);
-    assert_false(sp_reader_catch_up(&reader)); /* nothing was stepped over */
-    sp_reader_skip_dead(&reader, 64, 2);
-    assert_int_equal(reader.next.offset, 3);
-    assert_false(sp_reader_catch_up(&reader)); /* no repair yet */
-    sp_reader_skip_dead(&reader, 32, 1);       /* a second verdict right behind the first: one run */
-    sp_ring_write_aborted(&s.ring, (struct sp_place){32, 1}, 64, 2);
-    assert_false(sp_reader_catch_up(&reader)); /* a repair as far as the verdict: nothing to make up for */
-    sp_ring_write_aborted(&s.ring, (struct sp_place){96, 3}, 64, 4);
-    assert_true(sp_reader_catch_up(&reader));
-    assert_int_equal(reader.next.position, 160);
-    assert_int_equal(reader.next.offset, 7);
-    assert_false(sp_reader_catch_up(&reader));
-    assert_int_equal(atomic_load(&reader.cursor->counters[SP_CONSUMER_ABORTED]), 6);
-    assert_int_equal(atomic_load(&reader.cursor->counters[SP_CONSUMER_VERDICTS]), 2);
-}
-
 static void release_stores_position_and_offset(void **state)
 {
     struct spate_record records[4];
@@ -428,7 +405,6 @@ int main(void)
         ON_RING(records_older_than_a_time_are_left_out_until_the_first_that_is_not),
         ON_RING(a_record_that_makes_no_sense_is_reported_behind_the_good_ones),
         ON_RING(a_ring_of_aborted_records_only_ends_the_poll),
-        ON_RING(a_reader_catches_up_with_a_repair_that_covered_more_than_its_verdict),
         ON_RING(release_stores_position_and_offset),
         ON_RING(the_beginning_needs_no_mark_while_the_ring_was_not_filled),
         ON_RING(the_oldest_mark_is_within_a_chunk_of_the_oldest_byte),

@@ -300,7 +300,7 @@ static void claim_fails_when_a_gating_consumer_is_one_ring_behind(void **state)
         assert_int_equal(writer.blocker.kind, SP_BLOCKER_CONSUMER);
         assert_false(sp_writer_has_room(&writer, 64));
         uint64_t room = s.ring.capacity - published * 64;
-        assert_in_range(room, s.ring.reserve, s.ring.reserve + 63);
+        assert_in_range(room, 0, 63);
         assert_true(sp_ring_tail(&s.ring).position <= s.ring.capacity);
         /* one gate goes on: the other holds, and is named */
         assert_int_equal(sp_reader_poll(&other, records, 4), 4);
