@@ -30,7 +30,7 @@ static _Atomic uint64_t *stamp_at(uint64_t position)
 static void stamp_early(void)
 {
     struct sp_producer_slot *slot = writer()->slot;
-    atomic_store(stamp_at(slot->claim & ~(uint64_t)SP_PHASE_MASK), sp_stamp(slot->claimed_offset, writer()->salt));
+    atomic_store(stamp_at(slot->claim & ~(uint64_t)SP_PHASE_MASK), sp_stamp(slot->offset, writer()->salt));
 }
 
 static void idle(void)

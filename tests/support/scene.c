@@ -189,6 +189,33 @@ int scene_publish(struct scene *scene, spate_producer *producer, uint32_t size, 
     return 0;
 }
 
+static const struct sp_ring *ring_of(const struct scene *scene)
+{
+    return &scene->topic->attachments[SP_ACCESS_CONSUME][0]->ring;
+}
+
+/* What is there instead of a whole value, and where everybody stands. */
+static void report_torn(struct scene *scene, const struct spate_record *record)
+{
+    const struct sp_ring *ring = ring_of(scene);
+    const struct sp_place tail = sp_ring_tail(ring);
+    uint64_t words[4] = {0};
+
+    if (record->value)
+        memcpy(words, record->value, record->value_size < sizeof words ? record->value_size : sizeof words);
+    scene_violation(
+        scene, "the record at offset %lld is torn: %u bytes %016llx %016llx %016llx %016llx at ring index %llu; tail %llu, %llu",
+        (long long)record->offset, record->value_size, (unsigned long long)words[0], (unsigned long long)words[1],
+        (unsigned long long)words[2], (unsigned long long)words[3],
+        (unsigned long long)((uint64_t)((const uint8_t *)record->value - ring->data) & ring->mask),
+        (unsigned long long)tail.position, (unsigned long long)tail.offset);
+    for (uint32_t i = 0; i < SCENE_SLOTS && !scene->quiet; i++) {
+        const struct sp_producer_slot *slot = &ring->producers[i];
+        printf("    slot %u: owner %llx claim %llx extent %llx offset %llu\n", i, (unsigned long long)slot->owner,
+               (unsigned long long)slot->claim, (unsigned long long)slot->extent, (unsigned long long)slot->offset);
+    }
+}
+
 /* One record of the witness. */
 static void witnessed(struct scene *scene, const struct spate_record *record)
 {
@@ -206,7 +233,7 @@ static void witnessed(struct scene *scene, const struct spate_record *record)
     }
     scene->last = record->offset;
     if (!ledger_read(record->value, record->value_size, &writer, &sequence)) {
-        scene_violation(scene, "the record at offset %lld is torn", (long long)record->offset);
+        report_torn(scene, record);
         return;
     }
     if (!ledger_note(&scene->ledger, record->offset, writer, sequence))
@@ -283,11 +310,6 @@ static void wake_sleeper(struct scene *scene)
         scene_violation(scene, "a consumer that sleeps on its descriptor is not woken by the next record");
     spate_consumer_close(scene->sleeper);
     scene->sleeper = NULL;
-}
-
-static const struct sp_ring *ring_of(const struct scene *scene)
-{
-    return &scene->topic->attachments[SP_ACCESS_CONSUME][0]->ring;
 }
 
 void scene_pad(struct scene *scene, uint32_t before)
