@@ -107,7 +107,7 @@ void sp_consumer_release(struct spate_consumer *consumer)
         if (SP_UNLIKELY(!consumer->topic->bus->registry.membarrier))
             atomic_thread_fence(memory_order_seq_cst); /* E8 sleep for room: without membarrier this side needs the fence too */
         /* relaxed: E8, the sleeper's membarrier orders this load behind the release */
-        if (SP_UNLIKELY(atomic_load_explicit(&ring->cursors->space_notice, memory_order_relaxed)))
+        if (SP_UNLIKELY(atomic_load_explicit(&ring->cursors->space_notice, memory_order_relaxed) & SP_NOTICE))
             sp_wake_space(ring);
     }
 }

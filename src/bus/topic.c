@@ -302,15 +302,21 @@ static bool is_used(struct spate_topic *topic, const struct sp_ring *ring, char 
     return false;
 }
 
-/* Under the ring lock: refuse, if it is used; or mark it deleted, and wake whoever sleeps on it. */
-static int look_at_ring(struct spate_topic *topic, struct sp_ring *ring, bool mark)
+enum visit {
+    VISIT_ATTACH, /* may this process delete it at all? */
+    VISIT_UNUSED, /* and does nobody use it? */
+    VISIT_MARK,   /* mark it deleted, and wake whoever sleeps on it */
+};
+
+/* Under the ring lock. */
+static int visit_ring(struct spate_topic *topic, struct sp_ring *ring, enum visit visit)
 {
     char who[128];
 
-    if (!mark)
-        return is_used(topic, ring, who, sizeof who)
-                   ? sp_fail(-EBUSY, "topic %s is in use by %s: close it first, or force the deletion", topic->info.name, who)
-                   : 0;
+    if (visit == VISIT_UNUSED && is_used(topic, ring, who, sizeof who))
+        return sp_fail(-EBUSY, "topic %s is in use by %s: close it first, or force the deletion", topic->info.name, who);
+    if (visit != VISIT_MARK)
+        return 0;
     atomic_store_explicit(&ring->header->state, SP_STATE_DELETED, memory_order_release); /* E11 owner */
     sp_wake_sleepers(topic->bus, ring, NULL);
     sp_notice_raise(&ring->cursors->notice); /* producers look at the state when they see it */
@@ -318,19 +324,20 @@ static int look_at_ring(struct spate_topic *topic, struct sp_ring *ring, bool ma
     return 0;
 }
 
-static int visit_rings(struct spate_topic *topic, bool force, bool mark)
+/* is_forced: a damaged ring has no users who could be told. */
+static int visit_rings(struct spate_topic *topic, enum visit visit, bool is_forced)
 {
     for (uint32_t i = 0; i < topic->info.partitions; i++) {
         struct sp_attachment *attachment;
         struct sp_lock lock;
         int error = sp_attach(topic, i, SP_ACCESS_PRODUCE, &attachment);
-        if (force && (error == -EBADMSG || error == -EPROTO))
-            continue; /* a damaged ring has no users who could be told */
+        if (is_forced && (error == -EBADMSG || error == -EPROTO))
+            continue;
         if (error)
             return error;
-        error = sp_ring_lock(topic, i, SP_RING_LOCK_TIMEOUT, &lock);
-        if (!error) {
-            error = look_at_ring(topic, &attachment->ring, mark);
+        error = visit == VISIT_ATTACH ? 0 : sp_ring_lock(topic, i, SP_RING_LOCK_TIMEOUT, &lock);
+        if (!error && visit != VISIT_ATTACH) {
+            error = visit_ring(topic, &attachment->ring, visit);
             sp_ring_unlock(&lock);
         }
         sp_detach(topic, i, SP_ACCESS_PRODUCE);
@@ -365,14 +372,14 @@ int sp_topic_delete(struct spate_topic *topic, bool force)
         error = sp_fail(-EBUSY, "topic %s is being deleted by another process, which does not go on", topic->info.name);
     else if (!is_current(topic, topic->info.name))
         error = sp_fail(-ENOENT, "topic %s was deleted just now", topic->info.name);
-    /* Nothing is changed before every partition was found unused. Whoever comes between the two rounds learns of the deletion
-     * like those of a forced one. */
-    if (!error && !force)
-        error = visit_rings(topic, force, false);
+    /* Nothing is changed before every partition was found accessible and unused. Whoever comes between the rounds learns of the
+     * deletion like those of a forced one. */
+    if (!error)
+        error = visit_rings(topic, force ? VISIT_ATTACH : VISIT_UNUSED, force);
     if (!error)
         error = mark_topic(topic);
     if (!error)
-        error = visit_rings(topic, force, true);
+        error = visit_rings(topic, VISIT_MARK, force);
     if (!error)
         error = sp_remove_topic_directory(topic->bus, topic->info.name);
     sp_lock_close(&lock);

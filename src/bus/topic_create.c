@@ -147,7 +147,7 @@ static int create_topic_file(const struct creation *creation, const char *name)
     const uint64_t size = sp_align_up(sizeof(struct sp_topic_file), sp_page_size(creation->dir_fd));
     struct sp_new_file file;
 
-    int error = sp_file_create(creation->dir_fd, size, creation->ring_mode | creation->cursors_mode, -1, false, NULL, &file);
+    int error = sp_file_create(creation->dir_fd, size, creation->ring_mode, -1, false, NULL, &file); /* consumers only read it */
     if (error)
         return error;
     struct sp_topic_file *topic = file.map.address;

@@ -11,20 +11,22 @@
 #include "bus/internal.h"
 #include "shm/sleep.h"
 
-/* A notice word is 0 while nobody sleeps. Sleepers count it up; a waker that has woken everybody sets it back to 0, but only
- * if nobody came meanwhile. A waker that dies or is stopped half-way leaves it as it was, and the next one does it all again:
- * waking twice is harmless. */
+/* A notice word: bit 0 says that somebody may sleep, the rest counts how often that was said. A waker that has woken everybody
+ * takes the bit back, but only from the very word that it saw: whoever came meanwhile has counted it up, and no value comes
+ * twice. A waker that dies or is stopped half-way leaves the bit, and the next one does it all again: waking twice is harmless. */
 void sp_notice_raise(_Atomic uint32_t *notice)
 {
-    while (atomic_fetch_add_explicit(notice, 1, memory_order_acq_rel) == UINT32_MAX) { /* E7 sleep, E8 */
-        /* it went round to 0, which would mean that nobody sleeps: once more */
+    uint32_t seen = atomic_load_explicit(notice, memory_order_relaxed); /* relaxed: only the CAS decides */
+    /* E7 sleep, E8 sleep for room; relaxed: on failure it is tried with the word found */
+    while (
+        !atomic_compare_exchange_weak_explicit(notice, &seen, (seen | SP_NOTICE) + 2, memory_order_acq_rel, memory_order_relaxed)) {
     }
 }
 
 static void notice_lower(_Atomic uint32_t *notice, uint32_t seen)
 {
     /* E7 sleep, E8 sleep for room; relaxed: on failure somebody came, and the next waker sees to it */
-    atomic_compare_exchange_strong_explicit(notice, &seen, 0, memory_order_acq_rel, memory_order_relaxed);
+    atomic_compare_exchange_strong_explicit(notice, &seen, seen & ~(uint32_t)SP_NOTICE, memory_order_acq_rel, memory_order_relaxed);
 }
 
 void sp_wake_sleepers(struct spate_bus *bus, struct sp_ring *ring, _Atomic uint64_t *counter)

@@ -5,9 +5,9 @@
  * off size field            written by            access             may
  *   0   64 file             creator               layout.h
  *  64    4 consumers_max    creator               plain              never change
- * 128    4 notice           consumers, producers  relaxed, add, CAS  not 0: somebody may be asleep (E7). Loaded after each commit
+ * 128    4 notice           consumers, producers  relaxed, CAS       SP_NOTICE: somebody may be asleep (E7); above it a count
  * 132    4 consumers_used   ring lock             release/acquire    only grow: slots at and beyond it were never used
- * 256    4 space_notice     producers, consumers  relaxed, add, CAS  not 0: a producer may be asleep for room (E8)
+ * 256    4 space_notice     producers, consumers  relaxed, CAS       SP_NOTICE: a producer may be asleep for room (E8)
  * 260    4 space_sequence   consumers             fetch-add          only grow (futex word of those producers)
  * 512      slots[consumers_max], 256 bytes each:
  *
@@ -34,6 +34,7 @@
 
 #define SP_CURSORS_MAGIC SP_MAGIC('c', 'u', 'r', 's')
 
+enum { SP_NOTICE = 1 };
 enum { SP_CURSOR_FREE = 0, SP_CURSOR_ACTIVE = 1, SP_CURSOR_EVICTED = 2 };
 
 enum sp_consumer_counter {

@@ -219,7 +219,7 @@ static uint32_t finish(struct sp_writer *writer)
     if (SP_UNLIKELY(writer->fence_on_commit))
         atomic_thread_fence(memory_order_seq_cst); /* E7 sleep: without membarrier this side needs the fence too */
     /* relaxed: E7, the sleeper's membarrier orders this load behind the stamp */
-    return atomic_load_explicit(&ring->cursors->notice, memory_order_relaxed);
+    return atomic_load_explicit(&ring->cursors->notice, memory_order_relaxed) & SP_NOTICE;
 }
 
 uint32_t sp_writer_commit(struct sp_writer *writer)
@@ -253,6 +253,6 @@ uint32_t sp_writer_abort(struct sp_writer *writer)
     sp_count(&writer->slot->counters[SP_PRODUCER_ABORTED], count);
     atomic_store_explicit(&writer->slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
     if (writer->fence_on_commit)
-        atomic_thread_fence(memory_order_seq_cst);                             /* E7 sleep */
-    return atomic_load_explicit(&ring->cursors->notice, memory_order_relaxed); /* relaxed: as in finish */
+        atomic_thread_fence(memory_order_seq_cst);                                         /* E7 sleep */
+    return atomic_load_explicit(&ring->cursors->notice, memory_order_relaxed) & SP_NOTICE; /* relaxed: as in finish */
 }

@@ -35,7 +35,7 @@ void sp_writer_init(struct sp_writer *writer, struct sp_ring *ring, uint32_t slo
 int sp_writer_claim(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret);
 
 /* sp_writer_commit: publish the open claim of one record. sp_writer_commit_batch: of claim_count records of the given sizes.
- * Return the notice word: not 0 when somebody may be asleep or the ring wants attention.
+ * Return not 0 when somebody may be asleep or the ring wants attention.
  * Order    E1, E4, E7 */
 uint32_t sp_writer_commit(struct sp_writer *writer);
 uint32_t sp_writer_commit_batch(struct sp_writer *writer, const uint32_t *sizes);
