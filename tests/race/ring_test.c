@@ -425,6 +425,60 @@ static void a_producer_stopped_between_intent_and_claim_blocks_only_space(void *
     static_ring_close(&s);
 }
 
+/* ---- E6 by hand: the gate comes while a writer extends its limit. */
+
+static struct sp_reader gate;
+static struct sp_place gate_place;
+static int gate_placed;
+
+static void place_a_gate(const char *point)
+{
+    if (strcmp(point, "extend:announced") != 0)
+        return;
+    sp_hook = NULL;
+    gate_placed = static_ring_attach_reader(&s, &gate, SPATE_POLICY_GATE, gate_place);
+}
+
+/* A ring in its second lap whose next claim extends; gate_place is the oldest place that holds until then. */
+static void open_before_extending(struct sp_writer *writer)
+{
+    static_ring_open(&s, NULL);
+    static_ring_attach_writer(&s, writer);
+    do
+        static_ring_publish(writer, 48, NULL);
+    while (sp_ring_tail(&s.ring).position < 2 * s.ring.capacity || sp_ring_tail(&s.ring).position + 64 <= writer->soft_limit);
+    gate_place.position = atomic_load(&s.header->reserved) - s.ring.capacity;
+    gate_place.offset = gate_place.position / 64;
+}
+
+static void a_gate_that_comes_after_the_announcement_is_refused(void **state)
+{
+    struct sp_writer writer;
+    (void)state;
+    open_before_extending(&writer);
+    sp_hook = place_a_gate;
+    static_ring_publish(&writer, 48, NULL);
+    assert_null(sp_hook); /* it was passed */
+    assert_int_equal(gate_placed, -EOVERFLOW);
+    static_ring_close(&s);
+}
+
+static void a_gate_that_looked_before_the_announcement_is_seen_behind_it(void **state)
+{
+    struct sp_writer writer;
+    (void)state;
+    open_before_extending(&writer);
+    sp_hook = place_a_gate; /* what it finds at its look does not matter: it looked before, and believes in its place */
+    int error = static_ring_publish(&writer, 48, NULL);
+    assert_null(sp_hook);
+    assert_int_equal(error, -EAGAIN);
+    assert_int_equal(writer.blocker.kind, SP_BLOCKER_CONSUMER);
+    assert_true(writer.soft_limit <= gate_place.position + s.ring.capacity);
+    static_ring_detach_reader(&s, &gate);
+    assert_int_equal(static_ring_publish(&writer, 48, NULL), 0);
+    static_ring_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +490,8 @@ int main(void)
         cmocka_unit_test(producers_that_die_at_hooks_disturb_nobody),
         cmocka_unit_test(a_producer_stopped_at_any_point_of_its_claim_is_waited_for),
         cmocka_unit_test(a_producer_stopped_between_intent_and_claim_blocks_only_space),
+        cmocka_unit_test(a_gate_that_comes_after_the_announcement_is_refused),
+        cmocka_unit_test(a_gate_that_looked_before_the_announcement_is_seen_behind_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
