@@ -138,9 +138,18 @@ static int act_bus_close(struct victim *victim)
 /* The bus and the topic that plays make, besides those of the scene. */
 #define MADE "made"
 
+/* Small: what its victims leave behind stays in memory until gc. */
+static int make_topic(spate_bus *bus)
+{
+    struct spate_topic_config config;
+    spate_topic_config_init(&config);
+    config.ring_capacity = SPATE_RING_MIN;
+    return spate_topic_create(bus, MADE, &config);
+}
+
 static int act_topic_create(struct victim *victim)
 {
-    return spate_topic_create(victim->bus, MADE, NULL);
+    return make_topic(victim->bus);
 }
 
 static int act_topic_delete(struct victim *victim)
@@ -326,7 +335,7 @@ bool play_set(struct scene *scene, const struct play *play, int victims, const s
     const uint32_t unit = 64, warm = 128;
     struct tracee corpse;
 
-    if (play->act == act_topic_delete && spate_topic_create(scene->bus, MADE, NULL) != 0)
+    if (play->act == act_topic_delete && make_topic(scene->bus) != 0)
         scene_violation(scene, "%s", spate_last_error());
     if (play->flags & PLAY_WRAP && play->mode == E) /* then nobody else can pad later */
         scene_pad(scene, unit + (play->size == SMALL ? warm : (play->size + 24 + unit) / unit * unit));
@@ -365,7 +374,7 @@ static void check_made(struct scene *scene, const struct play *play)
     snprintf(path, sizeof path, "%s/~" MADE, scene->dir);
     int error = spate_bus_open(play->act == act_bus_create ? path : scene->dir, NULL, &bus);
     if (!error) {
-        error = spate_topic_create(bus, MADE, NULL);
+        error = make_topic(bus);
         if (error == -EEXIST)
             error = 0;
     }
@@ -373,17 +382,6 @@ static void check_made(struct scene *scene, const struct play *play)
         error = spate_topic_open(bus, MADE, &topic);
     if (!error)
         error = spate_producer_open(topic, NULL, &producer);
-    if (error == -ESTALE && play->act == act_topic_delete) { /* half deleted: it has to be deleted again */
-        spate_topic_close(topic);
-        topic = NULL;
-        error = spate_topic_delete(bus, MADE, 0);
-        if (!error)
-            error = spate_topic_create(bus, MADE, NULL);
-        if (!error)
-            error = spate_topic_open(bus, MADE, &topic);
-        if (!error)
-            error = spate_producer_open(topic, NULL, &producer);
-    }
     if (!error)
         error = spate_publish(producer, &record, SCENE_BOUND, NULL);
     spate_producer_close(producer);
@@ -392,6 +390,9 @@ static void check_made(struct scene *scene, const struct play *play)
         error = spate_topic_delete(bus, MADE, 0);
     if (error)
         scene_violation(scene, "what was half made cannot be used: %s (%s)", strerror(-error), spate_last_error());
+    struct spate_gc_result collected;
+    if (!error && spate_gc(bus, &collected) != 0)
+        scene_violation(scene, "spate_gc: %s", spate_last_error());
     spate_bus_close(bus);
     if (play->act == act_bus_create)
         scene_remove(path);
