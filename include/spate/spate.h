@@ -277,7 +277,8 @@ SPATE_API void spate_producer_options_init(struct spate_producer_options *option
 /* spate_producer_open: a producer for all partitions of the topic; each is attached at its first use.
  * Returns      0, -EACCES (no write permission on the rings), -ESTALE (topic deleted), -EPERM (the bus is only observed)
  *              Attaching happens inside the first claim, which can therefore also give: -EUSERS (producer table full), -EBUSY
- *              (exclusive topic, and a live producer holds the partition: the text names it), -ENOMEM, -EPROTO, -EBADMSG
+ *              (exclusive topic, and a live producer holds the partition: the text names it), -ETIMEDOUT (the holder of the
+ *              partition's lock is stopped: up to 5 s), -ENOMEM, -EPROTO, -EBADMSG
  * Threads      one thread per producer; make one each. */
 SPATE_API int spate_producer_open(spate_topic *topic, const struct spate_producer_options *options, spate_producer **ret_producer);
 
@@ -316,7 +317,7 @@ SPATE_API int spate_claim(spate_producer *producer, const struct spate_record *r
 
 /* spate_claim_batch: reserve `count` records of one partition, in order and without others between them, with one claim.
  *   records    count records; the first one's partition (or key) decides for all
- *   count      1..SPATE_BATCH_MAX; all together at most spate_producer_max_size
+ *   count      1..SPATE_BATCH_MAX; with record headers and padding all together at most spate_producer_max_size
  *   ret_claims count entries
  * Returns      as spate_claim. spate_commit publishes all of them, spate_abort none. A reader may see the first ones of a batch
  *              before the last is published */
@@ -361,7 +362,7 @@ enum spate_start {
     SPATE_START_BEGINNING = 1, /* the oldest record in the ring */
     SPATE_START_OFFSET = 2,    /* start_value is an offset */
     SPATE_START_TIME = 3,      /* start_value is a time: the first record with timestamp >= it */
-    SPATE_START_LAST = 4,      /* start_value is N: the last N records of each partition */
+    SPATE_START_LAST = 4,      /* start_value is N: the last N offsets of each partition (holes count) */
 };
 
 struct spate_consumer_options {

@@ -1,7 +1,7 @@
 /* clock.h: the two clocks and a sleep, in nanoseconds.
  *
- * Realtime is what record timestamps are made of (it can jump); monotonic is for time-outs and rates. Both are vDSO reads, no system
- * call. Called by every module on any thread. */
+ * Realtime is what record timestamps are made of (it can jump); monotonic is for time-outs and rates. Both are vDSO reads, no
+ * system call. Called by every module on any thread. */
 #ifndef SP_BASE_CLOCK_H
 #define SP_BASE_CLOCK_H
 

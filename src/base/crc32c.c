@@ -1,8 +1,8 @@
 /* crc32c.c: CRC32C by instruction (SSE4.2, ARMv8 CRC) or by table.
  *
- * Owns a constant table. The implementation is chosen per call by one well-predicted test of a feature word that libc or the compiler's
- * runtime filled before main: no init function, no lock, nothing that could race. Together with arch.h the only file with processor
- * specifics. Called by every module, any thread. */
+ * Owns a constant table. The implementation is chosen per call by one well-predicted test of a feature word that libc or the
+ * compiler's runtime filled before main: no init function, no lock, nothing that could race. Together with arch.h the only file
+ * with processor specifics. Called by every module, any thread. */
 #include "base/crc32c.h"
 
 #include <stdbool.h>
@@ -60,8 +60,8 @@ static bool have_instruction(void)
     return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
 }
 
-/* By hand, because gcc and clang give the intrinsic different names and conditions. The assembler has to be told that the instruction is
- * meant, since the file is compiled for processors without it too. */
+/* By hand, because gcc and clang give the intrinsic different names and conditions. The assembler has to be told that the
+ * instruction is meant, since the file is compiled for processors without it too. */
 static uint32_t by_instruction(uint32_t crc, const unsigned char *byte, size_t size)
 {
     crc = ~crc;

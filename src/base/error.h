@@ -1,8 +1,9 @@
 /* error.h: how a failure becomes a negative errno and a sentence.
  *
- * Every failing path of the library ends in `return sp_fail(-EXXX, "what, which, why; remedy")`. The sentence goes into a thread-local
- * text (there is no handle yet when opening one fails), the number goes to the caller. Called by every module, on any thread, never on
- * a path that succeeds. The public readers of it, spate_last_error and spate_strerror, are described in spate.h. */
+ * Every failing path of the library ends in `return sp_fail(-EXXX, "what, which, why; remedy")`. The sentence goes into a
+ * thread-local text (there is no handle yet when opening one fails), the number goes to the caller. Called by every module, on
+ * any thread, never on a path that succeeds. The public readers of it, spate_last_error and spate_strerror, are described in
+ * spate.h. */
 #ifndef SP_BASE_ERROR_H
 #define SP_BASE_ERROR_H
 

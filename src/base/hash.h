@@ -1,7 +1,7 @@
 /* hash.h: the hash that decides which partition a key belongs to.
  *
- * Owns nothing; pure functions, called by producers on any thread. Must stay equal to Kafka's, byte for byte: a key that C programs and
- * Kafka clients publish has to meet itself in one partition. */
+ * Owns nothing; pure functions, called by producers on any thread. Must stay equal to Kafka's, byte for byte: a key that C
+ * programs and Kafka clients publish has to meet itself in one partition. */
 #ifndef SP_BASE_HASH_H
 #define SP_BASE_HASH_H
 

@@ -137,6 +137,7 @@ int spate_consumer_open(spate_topic *topic, const struct spate_consumer_options 
     consumer->lanes = calloc(consumer->lanes_count, sizeof *consumer->lanes);
     consumer->policy = options.policy;
     consumer->wait = sp_wait_strategy(options.wait);
+    consumer->spin_time = sp_spin_time();
     consumer->gate_timeout = options.gate_timeout;
     consumer->poll_fd = consumer->pipe_fd = consumer->timer_fd = -1;
     consumer->futex_slot = -1;
@@ -222,19 +223,20 @@ static int find_start(struct spate_consumer *consumer, struct sp_consumer_lane *
     const struct sp_place oldest = sp_mark_oldest(ring, lowest);
     const struct sp_place published = sp_ring_published(ring);
 
-    reader->discard_below = 0;
-    reader->discard_before = INT64_MIN;
+    uint64_t discard_below = 0;
+    int64_t discard_before = INT64_MIN;
+
     switch (start) {
-    case SPATE_START_BEGINNING: *ret = oldest; return 0;
+    case SPATE_START_BEGINNING: *ret = oldest; break;
     case SPATE_START_TIME:
         if (ring->timestamp == SPATE_TIMESTAMP_NONE)
             return sp_fail(-ENODATA, "topic %s keeps no timestamps: start by offset, or create it with timestamp=clock",
                            consumer->topic->info.name);
-        reader->discard_before = value;
+        discard_before = value;
         *ret = oldest;
-        return 0;
+        break;
     case SPATE_START_OFFSET:
-    case SPATE_START_LAST: {
+    case SPATE_START_LAST:
         if (start == SPATE_START_LAST)
             value = last_n(oldest, published, value);
         if (value < (int64_t)oldest.offset || value > (int64_t)sp_ring_tail(ring).offset)
@@ -242,11 +244,13 @@ static int find_start(struct spate_consumer *consumer, struct sp_consumer_lane *
                            (long long)value, consumer->topic->info.name, lane->partition, (unsigned long long)oldest.offset,
                            (unsigned long long)sp_ring_tail(ring).offset);
         *ret = (uint64_t)value == published.offset ? published : sp_mark_before(ring, lowest, (uint64_t)value);
-        reader->discard_below = (uint64_t)value;
-        return 0;
+        discard_below = (uint64_t)value;
+        break;
+    default: *ret = published; break;
     }
-    default: *ret = published; return 0;
-    }
+    reader->discard_below = discard_below; /* a seek that failed changes nothing */
+    reader->discard_before = discard_before;
+    return 0;
 }
 
 int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value)

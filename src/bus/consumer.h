@@ -29,7 +29,8 @@ struct spate_consumer {
     struct spate_gap gap;
     struct spate_topic *topic;
     int64_t gate_timeout;
-    int poll_fd; /* what the caller polls, -1: never asked for; an epoll of the two below */
+    int64_t spin_time; /* ns to spin before sleeping or yielding */
+    int poll_fd;       /* what the caller polls, -1: never asked for; an epoll of the two below */
     int pipe_fd, timer_fd;
     uint32_t pipe_slot;
     int64_t futex_slot; /* -1: never slept */

@@ -105,7 +105,7 @@ static int sleep_until_woken(struct spate_consumer *consumer, int64_t deadline, 
 
 int sp_consumer_wait_once(struct spate_consumer *consumer, int64_t waited, int64_t deadline, bool pending)
 {
-    if (consumer->wait == SPATE_WAIT_SPIN || waited < sp_spin_time()) {
+    if (consumer->wait == SPATE_WAIT_SPIN || waited < consumer->spin_time) {
         sp_pause();
         return 0;
     }

@@ -59,6 +59,7 @@ static int recover_from_damage(struct spate_consumer *consumer, struct sp_consum
     const uint64_t first = reader->next.offset;
 
     reader->next = sp_ring_next_boundary(&lane->attachment->ring, reader->next);
+    lane->touched = true;
     return report_gap(consumer, lane, SPATE_LOST_DAMAGED, first, reader->next.offset);
 }
 
@@ -202,6 +203,7 @@ static int wait_and_poll(struct spate_consumer *consumer, struct spate_record *r
         int n = sp_consumer_poll(consumer, records, count);
         if (n != 0 || (timeout == 0 && !moved))
             return n;
+        sp_consumer_release(consumer); /* what was stepped over: aborted, dead, not wanted; nobody has views of it */
         if (slept || moved)
             i = UINT32_MAX; /* look again at once */
     }
@@ -215,6 +217,8 @@ int spate_poll(spate_consumer *consumer, struct spate_record *records, uint32_t 
         return sp_fail(-EINVAL, "records is NULL or count is 0");
     sp_consumer_release(consumer);
     int n = sp_consumer_poll(consumer, records, count);
+    if (SP_UNLIKELY(n == 0))
+        sp_consumer_release(consumer);
     if (SP_LIKELY(n != 0)) {
         if (SP_UNLIKELY(consumer->armed))
             sp_consumer_disarm(consumer);
@@ -235,19 +239,21 @@ int spate_release(spate_consumer *consumer)
 
 int spate_check(spate_consumer *consumer)
 {
-    int result = 0;
+    bool is_lapped = false;
 
     if (!consumer || consumer->magic != SP_CONSUMER_HANDLE)
         return sp_handle_error(consumer, "consumer");
-    for (uint32_t i = 0; i < consumer->lanes_count; i++) {
+    for (uint32_t i = 0; i < consumer->lanes_count && !is_lapped; i++) {
         struct sp_consumer_lane *lane = &consumer->lanes[i];
-        if (!lane->touched || !sp_reader_is_lapped(&lane->reader, lane->reader.first.position))
-            continue;
-        lane->reader.next = lane->reader.first; /* so that the next poll reports all that was lost */
-        lane->touched = false;
-        result = -EOVERFLOW;
+        is_lapped = lane->touched && sp_reader_is_lapped(&lane->reader, lane->reader.first.position);
     }
-    return result;
+    if (!is_lapped)
+        return 0;
+    /* The caller throws the whole poll away: partitions that are whole give it again, the others report all that was lost. */
+    for (uint32_t i = 0; i < consumer->lanes_count; i++)
+        if (consumer->lanes[i].touched)
+            sp_reader_rewind(&consumer->lanes[i].reader);
+    return -EOVERFLOW;
 }
 
 /* Copies what a view points to, and makes the view point to the copy. Returns false when the buffer is too small. */
@@ -273,26 +279,44 @@ static bool copy_record(struct spate_record *record, uint8_t *buffer, size_t siz
     return true;
 }
 
-int spate_read(spate_consumer *consumer, void *buffer, size_t size, struct spate_record *ret_record, int64_t timeout)
+/* One attempt; 0 also when the record was overwritten while it was copied, which the next attempt reports. */
+static int read_once(spate_consumer *consumer, void *buffer, size_t size, struct spate_record *ret_record, int64_t timeout)
 {
     struct spate_record record;
 
-    if (!buffer || !ret_record)
-        return sp_fail(-EINVAL, "buffer or ret_record is NULL");
     int n = spate_poll(consumer, &record, 1, timeout);
     if (n <= 0)
         return n;
+    struct sp_consumer_lane *lane = &consumer->lanes[consumer->last_lane];
     bool fits = copy_record(&record, buffer, size);
-    if (spate_check(consumer) != 0)
-        return spate_read(consumer, buffer, size, ret_record, timeout); /* lapped while copying: the poll reports the gap */
+    if (sp_reader_is_lapped(&lane->reader, lane->reader.first.position)) {
+        sp_reader_rewind(&lane->reader);
+        return 0;
+    }
     *ret_record = record;
     if (fits) {
         sp_consumer_release(consumer);
         return 1;
     }
-    struct sp_consumer_lane *lane = &consumer->lanes[consumer->last_lane];
-    lane->reader.next = lane->reader.first;
+    sp_reader_rewind(&lane->reader);
     consumer->next_lane = consumer->last_lane;
     return sp_fail(-EMSGSIZE, "the record at offset %lld needs a buffer of %llu bytes, this one has %zu", (long long)record.offset,
                    (unsigned long long)record.headers_block_size + record.key_size + record.value_size, size);
+}
+
+int spate_read(spate_consumer *consumer, void *buffer, size_t size, struct spate_record *ret_record, int64_t timeout)
+{
+    if (!buffer || !ret_record)
+        return sp_fail(-EINVAL, "buffer or ret_record is NULL");
+    const int64_t deadline = sp_deadline(timeout);
+    for (;;) {
+        int n = read_once(consumer, buffer, size, ret_record, timeout);
+        if (n != 0 || timeout == 0)
+            return n;
+        if (timeout > 0) {
+            timeout = deadline - sp_clock_monotonic();
+            if (timeout <= 0)
+                return -ETIMEDOUT;
+        }
+    }
 }

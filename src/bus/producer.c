@@ -296,8 +296,6 @@ static int64_t plan_batch(struct spate_producer *producer, const struct spate_re
 {
     uint64_t total = 0;
 
-    if (count < 1 || count > SPATE_BATCH_MAX)
-        return sp_fail(-EINVAL, "batch of %u records, allowed are 1..%d", count, SPATE_BATCH_MAX);
     if (!producer->sizes) {
         producer->sizes = malloc(SPATE_BATCH_MAX * sizeof *producer->sizes);
         if (!producer->sizes)
@@ -326,6 +324,8 @@ static int claim_batch(struct spate_producer *producer, const struct spate_recor
     struct sp_place place;
     struct sp_lane *lane;
 
+    if (count < 1 || count > SPATE_BATCH_MAX)
+        return sp_fail(-EINVAL, "batch of %u records, allowed are 1..%d", count, SPATE_BATCH_MAX);
     int error = begin(producer, records, &lane);
     if (error)
         return error;

@@ -391,10 +391,9 @@ int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags)
     const bool force = flags & SPATE_DELETE_FORCE;
     spate_topic *topic;
 
-    int error = spate_topic_open(bus, name, &topic);
     if (bus && bus->magic == SP_BUS_HANDLE && bus->observe)
-        error =
-            error ? error : sp_fail(-EPERM, "the bus was opened with SPATE_BUS_OBSERVE: open it anew without, to delete topics");
+        return sp_fail(-EPERM, "the bus was opened with SPATE_BUS_OBSERVE: open it anew without, to delete topics");
+    int error = spate_topic_open(bus, name, &topic);
     if ((error == -EBADMSG || error == -EPROTO) && force)
         return sp_remove_topic_directory(bus, name); /* no topic of ours; its owner may still be rid of it */
     if (error)

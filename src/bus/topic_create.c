@@ -185,7 +185,11 @@ static int create_files(struct creation *creation, const char *name)
     creation->page_size = sp_page_size(creation->dir_fd);
     if (config->huge_pages != SPATE_HUGE_NONE && config->ring_capacity >= HUGE_PAGE && creation->page_size < HUGE_PAGE)
         creation->page_size = HUGE_PAGE; /* so that the data begins where a huge page can */
-    int error = create_topic_file(creation, name);
+    const struct sp_ring_regions ring = sp_ring_regions(config->producers_max, config->ring_capacity, creation->page_size);
+    const uint64_t partition_size = ring.file_size + sp_cursors_file_size(config->consumers_max, creation->page_size);
+    int error = sp_check_room(creation->dir_fd, config->partitions * partition_size); /* all of it, before anything is taken */
+    if (!error)
+        error = create_topic_file(creation, name);
     for (uint32_t i = 0; !error && i < config->partitions; i++) {
         error = create_ring(creation, i);
         if (!error)

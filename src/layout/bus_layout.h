@@ -14,7 +14,7 @@
  *  76    4 counters_count     creator      plain    never change: descriptors in use
  *
  * Participant (slot i is held by whoever holds the kernel lock on byte SP_LOCK_PARTICIPANTS + i of the file; see
- * shm/participant.h):
+ * shm/registry.h):
  * off size field         written by          access             may
  *   0    8 owner         lock holder         release / acquire  generation << 16 | slot; a new holder adds one generation
  *   8    4 state         lock holder         release / acquire  0 free, 1 joined
@@ -27,7 +27,7 @@
  *  48   32 name          lock holder         plain              NUL-terminated; readers bound it
  *  80   48 unused
  *
- * Wake slot (where one sleeping consumer is woken; shm/wake.h):
+ * Wake slot (where one sleeping consumer is woken; shm/wake.c):
  * off size field      written by          access              may
  *   0    4 sequence   wakers              fetch-add           only grow (futex word)
  *   4    4 kind       holder              release / acquire   SP_WAKE_FUTEX or SP_WAKE_PIPE

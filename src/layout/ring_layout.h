@@ -27,7 +27,7 @@
  * 388    4 producers_used     ring lock    release/acquire    only grow: slots at and beyond it were never used
  * 392    8 repairer           ring lock    relaxed            owner word of who holds the ring lock to repair; for `stat`
  * 512  128 counters           ring lock    relaxed            enum sp_ring_counter
- * 1024 1024 marks[64]         producers    see ring/mark.h    places where walks may begin; offset is mixed with position
+ * 1024 1024 marks[64]         producers    see ring/mark.c    places where walks may begin; offset is mixed with position
  *
  * Producer slot (one writer: its owner, while it lives; then whoever repairs, under the ring lock):
  * off size field     access            may

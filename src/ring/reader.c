@@ -66,12 +66,12 @@ int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint3
     const uint32_t unit = 1u << ring->unit_shift;
     const struct sp_place start = reader->next;
     const uint64_t end = start.position + 2 * ring->capacity; /* bounds what a hostile producer can keep us at */
-    const int64_t discard_before = reader->discard_before;
     uint64_t bytes = 0, aborted = 0;
     uint32_t n = 0;
     bool damaged = false;
 
     reader->first = start;
+    reader->first_discard_before = reader->discard_before;
     while (n < max && reader->next.position < end) {
         const uint8_t *at = reader->data + (reader->next.position & reader->mask);
         const struct sp_record_header *header = (const struct sp_record_header *)(const void *)at;
@@ -100,8 +100,7 @@ int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint3
         skip(reader, size, 1);
     }
     if (SP_UNLIKELY(sp_reader_is_lapped(reader, start.position))) {
-        reader->next = start;
-        reader->discard_before = discard_before; /* garbage may have ended the search */
+        sp_reader_rewind(reader); /* also the search: garbage may have ended it */
         return -EOVERFLOW;
     }
     if (SP_UNLIKELY(aborted != 0))
@@ -113,6 +112,12 @@ int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint3
         sp_count(&reader->cursor->counters[SP_CONSUMER_BYTES], bytes);
     }
     return (int)n;
+}
+
+void sp_reader_rewind(struct sp_reader *reader)
+{
+    reader->next = reader->first;
+    reader->discard_before = reader->first_discard_before;
 }
 
 void sp_reader_release(struct sp_reader *reader)
@@ -135,7 +140,7 @@ int sp_reader_place(struct sp_reader *reader, struct sp_place place)
     atomic_thread_fence(memory_order_seq_cst);                                           /* E6 gate */
     if (is_announced(reader, place.position))
         return -EOVERFLOW;
-    reader->next = place;
-    reader->first = place;
+    reader->next = reader->first = place;
+    reader->first_discard_before = reader->discard_before;
     return 0;
 }

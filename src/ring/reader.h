@@ -14,8 +14,9 @@ struct sp_reader {
     struct sp_place first; /* where the last poll began: must not be overwritten while its views are used */
     struct sp_cursor *cursor;
     bool gate;
-    uint64_t discard_below; /* records with a lower offset are stepped over (seek to an offset between two marks) */
-    int64_t discard_before; /* and those with an older timestamp, until the first that is not; INT64_MIN: off */
+    uint64_t discard_below;       /* records with a lower offset are stepped over (seek to an offset between two marks) */
+    int64_t discard_before;       /* and those with an older timestamp, until the first that is not; INT64_MIN: off */
+    int64_t first_discard_before; /* discard_before when the last poll began */
     int32_t partition;
 };
 
@@ -32,6 +33,9 @@ bool sp_reader_is_lapped(const struct sp_reader *reader, uint64_t position);
 
 /* sp_reader_release: everything before `next` may be overwritten. Order: E2. */
 void sp_reader_release(struct sp_reader *reader);
+
+/* sp_reader_rewind: the last poll did not happen: the next one begins where it began. */
+void sp_reader_rewind(struct sp_reader *reader);
 
 /* sp_reader_place: put the cursor at a boundary and make it hold there.
  * Returns 0, -EOVERFLOW (producers have passed or announced to pass it: choose a newer place)

@@ -143,7 +143,11 @@ static bool look_at_slots(const struct sp_ring *ring, struct sp_place place, str
         struct slot_view view;
         switch (relate(ring, i, place.position, liveness, &view)) {
         case UNRELATED: continue;
-        case LIVE_CLAIMED: ret->slot = i; return true;
+        case LIVE_CLAIMED:
+            ret->slot = i;
+            ret->owner_size = view.place.position + view.size - place.position;
+            ret->owner_count = view.place.offset + view.count - place.offset;
+            return true;
         case LIVE_INTENT:
             if (!claimants->live_intents++ && !claimants->is_claimed)
                 ret->slot = i;

@@ -1,4 +1,4 @@
-/* tail.h: the packed tail: bytes and records claimed, in one 64-bit word, so that one fetch-add gives both.
+/* tail.h: the packed tail: bytes and records claimed, in one 64-bit word, so that one atomic operation claims both.
  *
  *     word = units * 2^30 + records   (mod 2^64)        unit = the topic's record alignment, 8..128 bytes
  *

@@ -99,23 +99,56 @@ static int bind_to_node(void *address, uint64_t size, int node)
 #endif
 }
 
-static int no_space(int dir_fd, uint64_t size, int error)
+/* Memory that can be had without hurting anybody; all there is when the system does not say. */
+static uint64_t available_memory(void)
+{
+    unsigned long long kib, available = UINT64_MAX >> 10, swap = 0;
+    char line[128];
+    FILE *file = fopen("/proc/meminfo", "re");
+
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+            available = kib;
+        else if (sscanf(line, "SwapFree: %llu kB", &kib) == 1)
+            swap = kib;
+    }
+    if (file)
+        fclose(file);
+    return (available + swap) << 10;
+}
+
+static uint64_t free_room(int dir_fd)
 {
     struct statfs fs;
-    unsigned long long free_bytes =
-        fstatfs(dir_fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * (unsigned long long)fs.f_bsize : 0;
+    if (fstatfs(dir_fd, &fs) != 0)
+        return UINT64_MAX;
+    uint64_t free_bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+    if (fs.f_type == HUGETLBFS_MAGIC)
+        return free_bytes;
+    /* a tmpfs without a limit says that it has no blocks at all */
+    return fs.f_blocks == 0 ? available_memory() : sp_min(free_bytes, available_memory());
+}
+
+static int no_space(int dir_fd, uint64_t size, int error)
+{
     if (error == ENOSPC || error == EFBIG || error == EDQUOT || error == ENOMEM)
-        return sp_fail(
-            -ENOSPC,
-            "no room for %llu bytes: the memory file system has %llu free. Enlarge it (mount -o remount,size=..., docker "
-            "--shm-size), or choose fewer partitions or smaller rings",
-            (unsigned long long)size, free_bytes);
+        return sp_fail(-ENOSPC,
+                       "no room for %llu bytes: the memory file system, or the machine, has %llu free. Enlarge it (mount -o "
+                       "remount,size=..., docker --shm-size), or choose fewer partitions or smaller rings",
+                       (unsigned long long)size, (unsigned long long)free_room(dir_fd));
     return sp_fail(-error, "cannot allocate %llu bytes: %s", (unsigned long long)size, strerror(error));
+}
+
+int sp_check_room(int dir_fd, uint64_t size)
+{
+    return size > free_room(dir_fd) ? no_space(dir_fd, size, ENOSPC) : 0;
 }
 
 int sp_file_create(int dir_fd, uint64_t size, uint32_t mode, int numa_node, bool huge, bool *ret_huge, struct sp_new_file *ret)
 {
-    int error = 0;
+    int error = sp_check_room(dir_fd, size);
+    if (error)
+        return error;
     int fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
     if (fd < 0)

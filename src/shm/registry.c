@@ -172,17 +172,21 @@ static int map_bus(struct sp_registry *registry, bool writable)
         return error;
     snprintf(file, sizeof file, "%s/bus", registry->path);
     registry->header = registry->map.address;
+    const uint32_t participants_max = registry->header->participants_max, page_size = registry->header->file.page_size;
     error = sp_file_header_check(&registry->header->file, SP_BUS_MAGIC, registry->map.size, file);
     if (!error)
         error = sp_bus_header_check(registry->header, registry->map.size, file);
     if (error)
         return error;
-    registry->participants_max = registry->header->participants_max;
-    registry->wakes_max = registry->participants_max * SP_WAKES_PER_PARTICIPANT;
-    struct sp_bus_regions regions =
-        sp_bus_regions(registry->participants_max, registry->wakes_max, registry->header->file.page_size);
+    /* The checks read the header again; what is used are the copies, which must still lie inside the file. */
+    const uint32_t wakes_max = participants_max * SP_WAKES_PER_PARTICIPANT;
+    if (participants_max > SP_PARTICIPANTS_MAX || page_size < 4096)
+        return sp_fail(-EBADMSG, "%s changed while it was opened", file);
+    struct sp_bus_regions regions = sp_bus_regions(participants_max, wakes_max, page_size);
     if (regions.file_size > registry->map.size)
         return sp_fail(-EBADMSG, "%s changed while it was opened", file);
+    registry->participants_max = participants_max;
+    registry->wakes_max = wakes_max;
     registry->participants = (struct sp_participant *)(void *)((uint8_t *)registry->map.address + regions.participants);
     registry->wakes = (struct sp_wake *)(void *)((uint8_t *)registry->map.address + regions.wakes);
     return 0;
@@ -326,7 +330,10 @@ bool sp_registry_alive(void *context, uint64_t owner)
     if (atomic_load_explicit(&participant->owner, memory_order_acquire) != owner ||               /* E11 owner */
         atomic_load_explicit(&participant->state, memory_order_acquire) != SP_PARTICIPANT_JOINED) /* E11 owner */
         return false;
-    return sp_lock_is_held(&registry->lock, SP_LOCK_PARTICIPANTS + slot);
+    if (!sp_lock_is_held(&registry->lock, SP_LOCK_PARTICIPANTS + slot))
+        return false;
+    /* E11 owner: and still held by that one: joiners renew the word before they lock the byte */
+    return atomic_load_explicit(&participant->owner, memory_order_acquire) == owner;
 }
 
 void sp_registry_name(const struct sp_registry *registry, uint64_t owner, char name[SP_NAME_SIZE], int64_t *pid)
