@@ -1,7 +1,8 @@
-/* bad_input_test.c: files that are not what they should be, places without room, records and tables that are too large or full, bad arguments.
+/* bad_input_test.c: files that are not what they should be, places without room, records and tables that are too large or full,
+ * bad arguments.
  *
- * Whatever lies in the bus directory is input: every kind of file is tried with another version, another layout, another size, foreign bytes, and as
- * something that is no file at all. */
+ * Whatever lies in the bus directory is input: every kind of file is tried with another version, another layout, another size,
+ * foreign bytes, and as something that is no file at all. */
 #include "proc.h"
 
 #include <dirent.h>

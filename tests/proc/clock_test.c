@@ -1,6 +1,8 @@
-/* clock_test.c: a clock that is set back: a producer's timestamps never decrease, and the counter says how often that was needed.
+/* clock_test.c: a clock that is set back: a producer's timestamps never decrease, and the counter says how often that was
+ * needed.
  *
- * The executable defines clock_gettime itself, so the library in it reads a clock that the test moves; other processes are not needed. */
+ * The executable defines clock_gettime itself, so the library in it reads a clock that the test moves; other processes are not
+ * needed. */
 #include "proc.h"
 
 #include <sys/syscall.h>

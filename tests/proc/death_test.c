@@ -1,7 +1,7 @@
 /* death_test.c: processes that are killed or stopped, at places where it matters, and the others that go on.
  *
- * Where exactly a process dies is the business of tests/crash; here are the cases a user can bring about: a claim that is never committed, a gate
- * that never moves, everybody at once, another PID namespace, SIGSTOP instead of SIGKILL. */
+ * Where exactly a process dies is the business of tests/crash; here are the cases a user can bring about: a claim that is never
+ * committed, a gate that never moves, everybody at once, another PID namespace, SIGSTOP instead of SIGKILL. */
 #include "proc.h"
 
 #include <sched.h>
@@ -437,8 +437,8 @@ static void the_dead_leak_no_slots(void **state)
     spate_bus_close(bus);
 }
 
-/* Whoever is dead stays dead, also while its participant slot changes hands: here joiners wait for just that slot, and another producer attaches,
- * and so repairs, at the same moment. */
+/* Whoever is dead stays dead, also while its participant slot changes hands: here joiners wait for just that slot, and another
+ * producer attaches, and so repairs, at the same moment. */
 static int join_and_leave(void *argument)
 {
     struct scene *scene = argument;

@@ -1,6 +1,7 @@
 /* delete_test.c: topics that go away: refused while in use, forced, created anew under the same name, and all of that in a race.
  *
- * A producer on a deleted topic learns of it at the next commit, at the latest after a sixteenth of the ring; a consumer drains, then learns. */
+ * A producer on a deleted topic learns of it at the next commit, at the latest after a sixteenth of the ring; a consumer drains,
+ * then learns. */
 #include "proc.h"
 
 #include <dirent.h>

@@ -1,7 +1,7 @@
 /* dump_test.c: spate_dump of ring files that are live, dead, copied, damaged, foreign.
  *
- * A copied file is all that is left of a bus after a crash, so it must be readable without anything else; and whatever is in it, reading
- * it neither crashes nor goes on for ever. */
+ * A copied file is all that is left of a bus after a crash, so it must be readable without anything else; and whatever is in it,
+ * reading it neither crashes nor goes on for ever. */
 #include <fcntl.h>
 #include <sys/stat.h>
 

@@ -1,5 +1,5 @@
-/* fork_test.c: handles do not survive fork: in the child every call says so, the parent is unharmed, and a child that outlives its parent does not
- * keep it alive. Also NULL, closed and mistaken handles, which every call answers with an error. */
+/* fork_test.c: handles do not survive fork: in the child every call says so, the parent is unharmed, and a child that outlives
+ * its parent does not keep it alive. Also NULL, closed and mistaken handles, which every call answers with an error. */
 #include "proc.h"
 
 #include <signal.h>

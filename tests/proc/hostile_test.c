@@ -1,7 +1,8 @@
-/* hostile_test.c: a process that writes random bytes over the shared files while others publish and poll: nobody crashes, nobody hangs.
+/* hostile_test.c: a process that writes random bytes over the shared files while others publish and poll: nobody crashes, nobody
+ * hangs.
  *
- * What the others are told is nobody's business here: any documented error, any record. Each victim works for a while and must come to its
- * end; an alarm says when one does not. Seeded: SPATE_SEED repeats a run (as far as the scheduler does). */
+ * What the others are told is nobody's business here: any documented error, any record. Each victim works for a while and must
+ * come to its end; an alarm says when one does not. Seeded: SPATE_SEED repeats a run (as far as the scheduler does). */
 #include "proc.h"
 
 #include <fcntl.h>

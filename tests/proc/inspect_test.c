@@ -1,5 +1,5 @@
-/* inspect_test.c: what spate_inspect_* tell: participants, rings, producers, cursors, counters; on handles that take part and on handles
- * that only observe.
+/* inspect_test.c: what spate_inspect_* tell: participants, rings, producers, cursors, counters; on handles that take part and on
+ * handles that only observe.
  *
  * The dead are children that were killed; the stalled is a child with an open claim. */
 #include <signal.h>

@@ -1,5 +1,5 @@
-/* policy_test.c: what happens when a ring is full: gates hold producers, producers evict gates past their deadline, skipping consumers are told
- * exactly what they lost, and a copying read never returns a torn record.
+/* policy_test.c: what happens when a ring is full: gates hold producers, producers evict gates past their deadline, skipping
+ * consumers are told exactly what they lost, and a copying read never returns a torn record.
  *
  * Values prove themselves (proc_fill); sequences equal offsets, so that what was read and what was lost can be added up. */
 #include "proc.h"

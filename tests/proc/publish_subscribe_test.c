@@ -1,6 +1,8 @@
-/* publish_subscribe_test.c: what producers put in is what every consumer takes out: the same records, in the same order, with dense offsets.
+/* publish_subscribe_test.c: what producers put in is what every consumer takes out: the same records, in the same order, with
+ * dense offsets.
  *
- * Real processes over the public API, in both modes; what a record may carry; the ways to publish one; which partition it goes to. */
+ * Real processes over the public API, in both modes; what a record may carry; the ways to publish one; which partition it goes
+ * to. */
 #include "proc.h"
 
 #include <time.h>

@@ -1,5 +1,5 @@
-/* seek_test.c: where a consumer begins, and how it is steered: starts, seeks, position, lag, offsets, pause, choice of partitions, waiting for
- * a topic.
+/* seek_test.c: where a consumer begins, and how it is steered: starts, seeks, position, lag, offsets, pause, choice of
+ * partitions, waiting for a topic.
  *
  * Records carry their offset as caller timestamp times ten, so that offsets and times can be told apart and compared. */
 #include "proc.h"
@@ -157,7 +157,8 @@ static void every_start_works_in_an_empty_ring(void **state)
     close_fixture(f);
 }
 
-/* A ring that has wrapped, a consumer that waits for something far in the future: it has nothing to read, so it must not hold producers up. */
+/* A ring that has wrapped, a consumer that waits for something far in the future: it has nothing to read, so it must not hold
+ * producers up. */
 static void check_future_start(int filled)
 {
     struct fixture f = open_fixture(1, SPATE_TIMESTAMP_CALLER);

@@ -1,6 +1,8 @@
-/* sharing_test.c: more than one of everything in one process: buses, participants, handles of one topic, threads; and closing in any order.
+/* sharing_test.c: more than one of everything in one process: buses, participants, handles of one topic, threads; and closing in
+ * any order.
  *
- * A handle is used by one thread at a time; a topic may be shared by threads that open producers and consumers of their own on it. */
+ * A handle is used by one thread at a time; a topic may be shared by threads that open producers and consumers of their own on
+ * it. */
 #include "proc.h"
 
 #include <dirent.h>

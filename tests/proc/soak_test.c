@@ -1,7 +1,9 @@
-/* soak_test.c: producers and consumers that come, leave, stop, and are killed, at random, while every consumer checks every record.
+/* soak_test.c: producers and consumers that come, leave, stop, and are killed, at random, while every consumer checks every
+ * record.
  *
- * The truth is in memory that all share: each producer (an incarnation has an id of its own) notes for each partition how many records it set out to
- * publish, before it claims, and how many it has committed, after it did. A consumer then knows what it must see:
+ * The truth is in memory that all share: each producer (an incarnation has an id of its own) notes for each partition how many
+ * records it set out to publish, before it claims, and how many it has committed, after it did. A consumer then knows what it
+ * must see:
  *
  *   order      the sequences of one producer in one partition come as n, n+1, n+2 ...
  *   loss       ... from one that was not yet claimed when the consumer had subscribed, up to the last one committed
@@ -10,7 +12,8 @@
  *   whole      the bytes of a value prove themselves
  *   holes      offsets are left out only for aborted claims and for those of the dead
  *
- * A skipping consumer may lose ranges, if they are reported exactly. The checker is tested itself, with histories that each hold one planted bug. */
+ * A skipping consumer may lose ranges, if they are reported exactly. The checker is tested itself, with histories that each hold
+ * one planted bug. */
 #include "proc.h"
 
 #include <signal.h>

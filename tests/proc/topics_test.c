@@ -1,5 +1,5 @@
-/* topics_test.c: the life of topics: names, configuration, creating, opening, listing, describing, and many of them. Deletion and its races
- * are in delete_test.c. */
+/* topics_test.c: the life of topics: names, configuration, creating, opening, listing, describing, and many of them. Deletion
+ * and its races are in delete_test.c. */
 #include "proc.h"
 
 #include <dirent.h>

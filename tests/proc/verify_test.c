@@ -1,9 +1,9 @@
 /* verify_test.c: every rule of spate_verify finds the damage that is planted for it, and none finds any where there is none.
  *
- * A checker that finds nothing proves nothing: so there is a table of damages, one or more for each rule, and a test that reads the
- * rules' names from the library's sources and wants each of them in the table. Damage is written into the files through a mapping of the
- * test's own, and taken back afterwards. Healthy buses: idle, lapped, exclusive, half-dead, and with producers and consumers at full
- * speed. */
+ * A checker that finds nothing proves nothing: so there is a table of damages, one or more for each rule, and a test that reads
+ * the rules' names from the library's sources and wants each of them in the table. Damage is written into the files through a
+ * mapping of the test's own, and taken back afterwards. Healthy buses: idle, lapped, exclusive, half-dead, and with producers
+ * and consumers at full speed. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>

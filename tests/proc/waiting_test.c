@@ -1,7 +1,8 @@
-/* waiting_test.c: waiting for records and for room, by every strategy and by descriptor; and that those who need not wait make no system call.
+/* waiting_test.c: waiting for records and for room, by every strategy and by descriptor; and that those who need not wait make
+ * no system call.
  *
- * Nothing is measured: what must happen is waited for with great patience, and what must not happen (a system call) is answered by the
- * kernel with death. Lost wake-ups are in wakeup_test.c. */
+ * Nothing is measured: what must happen is waited for with great patience, and what must not happen (a system call) is answered
+ * by the kernel with death. Lost wake-ups are in wakeup_test.c. */
 #include "proc.h"
 
 #include <linux/filter.h>
@@ -327,7 +328,8 @@ static void the_descriptor_is_readable_when_records_were_there_before(void **sta
     spate_bus_close(bus);
 }
 
-/* Of 1000 looks right after a poll that found nothing, how many find the descriptor readable. It stirs now and then, but must not burn a core. */
+/* Of 1000 looks right after a poll that found nothing, how many find the descriptor readable. It stirs now and then, but must
+ * not burn a core. */
 static int count_readable(spate_consumer *consumer, int fd)
 {
     int readable = 0;

@@ -1,9 +1,10 @@
 /* wakeup_test.c: no wake-up is ever lost between living processes.
  *
- * A sleeper of the library looks up every few milliseconds all the same (a producer may die between its commit and its wake-up), which would
- * hide a lost wake-up behind a little slowness. So this executable puts itself between the library and the kernel: syscall(2) is defined
- * here, and turns every futex wait with a timeout of a millisecond or more into one without. Now a lost wake-up hangs, and the alarm says so.
- * (Shorter ones are for claims of others that are waited for, where nobody promises to wake.) */
+ * A sleeper of the library looks up every few milliseconds all the same (a producer may die between its commit and its wake-up),
+ * which would hide a lost wake-up behind a little slowness. So this executable puts itself between the library and the kernel:
+ * syscall(2) is defined here, and turns every futex wait with a timeout of a millisecond or more into one without. Now a lost
+ * wake-up hangs, and the alarm says so. (Shorter ones are for claims of others that are waited for, where nobody promises to
+ * wake.) */
 #include "proc.h"
 
 #include <dlfcn.h>

@@ -1,7 +1,7 @@
 /* proc.c: see proc.h: bus directories, children and checks for tests with several processes.
  *
- * Owns the list of children and of shared memory of the running test. Used by one thread of the test's process; children inherit copies that they
- * do not touch. */
+ * Owns the list of children and of shared memory of the running test. Used by one thread of the test's process; children inherit
+ * copies that they do not touch. */
 #include "proc.h"
 
 #include <dirent.h>

@@ -1,12 +1,12 @@
-/* proc.h: what tests with several processes share: a bus directory of their own, children, checks that work in both, and records that
- * prove themselves.
+/* proc.h: what tests with several processes share: a bus directory of their own, children, checks that work in both, and records
+ * that prove themselves.
  *
- * Used by tests/proc and whoever else forks. A test's fixture is proc_setup/proc_teardown: it makes a root directory under /dev/shm, opens
- * nothing, and afterwards kills the children that are left (by their pids) and removes the directory, also when the test failed. Directories of
- * test processes that died are removed by the next one that starts.
+ * Used by tests/proc and whoever else forks. A test's fixture is proc_setup/proc_teardown: it makes a root directory under
+ * /dev/shm, opens nothing, and afterwards kills the children that are left (by their pids) and removes the directory, also when
+ * the test failed. Directories of test processes that died are removed by the next one that starts.
  *
- * Children run a function and exit with what it returns. They must open the bus anew (proc_open), as every process must. A check that fails
- * prints where and why; in the test's own process it fails the test, in a child it ends the child with status 1.
+ * Children run a function and exit with what it returns. They must open the bus anew (proc_open), as every process must. A check
+ * that fails prints where and why; in the test's own process it fails the test, in a child it ends the child with status 1.
  *
  * Nothing here decides by time, but for an alarm that ends a test that hangs. */
 #ifndef SPATE_TEST_PROC_H
@@ -49,7 +49,8 @@ int proc_setup(void **state);
 int proc_teardown(void **state);
 #define PROC_TEST(function) cmocka_unit_test_setup_teardown(function, proc_setup, proc_teardown)
 
-/* proc_skip: skip the test, with the reason shown; proc_alarm: give this test more seconds before it is called hung (default 120). */
+/* proc_skip: skip the test, with the reason shown; proc_alarm: give this test more seconds before it is called hung (default
+ * 120). */
 void proc_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void proc_alarm(unsigned seconds);
 

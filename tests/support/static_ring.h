@@ -1,10 +1,10 @@
-/* static_ring.h: a whole ring without files or processes, for tests: header, producer slots, doubled data, cursors, and a fake kernel
- * that says who is alive.
+/* static_ring.h: a whole ring without files or processes, for tests: header, producer slots, doubled data, cursors, and a fake
+ * kernel that says who is alive.
  *
- * Used by tests in unit/, race/ and fuzz/. Header and cursors are heap blocks of exactly the right size, so that AddressSanitizer sees a
- * step beyond them; the data is a memfd mapped twice in a row, between two guard pages. Whatever goes wrong in the set-up ends the
- * process: a test never goes on with half a ring. Values carry their offset (static_ring_fill), so that whoever reads one can tell
- * whether it is whole. */
+ * Used by tests in unit/, race/ and fuzz/. Header and cursors are heap blocks of exactly the right size, so that
+ * AddressSanitizer sees a step beyond them; the data is a memfd mapped twice in a row, between two guard pages. Whatever goes
+ * wrong in the set-up ends the process: a test never goes on with half a ring. Values carry their offset (static_ring_fill), so
+ * that whoever reads one can tell whether it is whole. */
 #ifndef SP_TESTS_SUPPORT_STATIC_RING_H
 #define SP_TESTS_SUPPORT_STATIC_RING_H
 
@@ -73,13 +73,14 @@ void static_ring_fill(uint8_t *value, uint32_t size, uint64_t offset);
 bool static_ring_is_whole(const uint8_t *value, uint32_t size, uint64_t offset);
 
 /* static_ring_fill_racy: the same, unseen by ThreadSanitizer. For rings with skip readers, which read records while they may be
- * overwritten, look at the stamp there and throw away what they read (ring.h, last paragraph): a race by the letter of C that the tests
- * must allow. */
+ * overwritten, look at the stamp there and throw away what they read (ring.h, last paragraph): a race by the letter of C that
+ * the tests must allow. */
 void static_ring_fill_racy(uint8_t *value, uint32_t size, uint64_t offset);
 
-/* static_ring_story: read on from reader->next as a consumer does (poll, else ask for the verdict and step over the dead), and tell it as
- * text, one letter an offset: 'r' read whole, 'T' torn, '-' a hole. Then why it stopped: '.' end, 'w' waits for a live owner, '!'
- * damaged, 'o' lapped or evicted, 'b' a record that makes no sense, '~' text is full. Releases what it read. `text` has `size` bytes. */
+/* static_ring_story: read on from reader->next as a consumer does (poll, else ask for the verdict and step over the dead), and
+ * tell it as text, one letter an offset: 'r' read whole, 'T' torn, '-' a hole. Then why it stopped: '.' end, 'w' waits for a
+ * live owner, '!' damaged, 'o' lapped or evicted, 'b' a record that makes no sense, '~' text is full. Releases what it read.
+ * `text` has `size` bytes. */
 void static_ring_story(struct static_ring *s, struct sp_reader *reader, char *text, size_t size);
 
 /* A small seeded generator (splitmix64), so that a printed seed reproduces a run. */
