@@ -138,13 +138,13 @@ static void no_wake_up_is_lost_in_ping_pong_concurrent(void **state)
 static void no_wake_up_is_lost_in_ping_pong_exclusive(void **state)
 {
     (void)state;
-    ping_pong(SPATE_MODE_EXCLUSIVE, 1, 50000);
+    ping_pong(SPATE_MODE_EXCLUSIVE, 1, 20000);
 }
 
 static void no_wake_up_is_lost_over_many_partitions(void **state)
 {
     (void)state;
-    ping_pong(SPATE_MODE_CONCURRENT, 40, 30000);
+    ping_pong(SPATE_MODE_CONCURRENT, 40, 6000);
 }
 
 /* ------------------------------------------------------------------------------------------- room and records together */
