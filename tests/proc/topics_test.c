@@ -224,64 +224,65 @@ static void configurations_outside_their_limits_are_refused(void **state)
     spate_bus_close(bus);
 }
 
+static const struct {
+    const char *key, *value;
+    int expected;
+    const char *text;
+} settings[] = {
+    {"partitions", "12", 0, ""},
+    {"ring", "64K", 0, ""},
+    {"ring", "8M", 0, ""},
+    {"ring", "1G", 0, ""},
+    {"ring", "65536", 0, ""},
+    {"mode", "exclusive", 0, ""},
+    {"alignment", "16", 0, ""},
+    {"timestamp", "none", 0, ""},
+    {"timestamp", "caller", 0, ""},
+    {"producers", "5", 0, ""},
+    {"consumers", "6", 0, ""},
+    {"numa", "0", 0, ""},
+    {"numa", "any", 0, ""},
+    {"huge", "try", 0, ""},
+    {"user", "0", 0, ""},
+    {"group", "0", 0, ""},
+    {"producer_mode", "0660", 0, ""},
+    {"consumer_mode", "644", 0, ""},
+    {"user", "root", 0, ""},
+    {"mode", "concurrent", 0, ""},
+    {"mode", "both", -EINVAL, "concurrent, exclusive"},
+    {"timestamp", "", -EINVAL, "clock, caller, none"},
+    {"huge", "yes", -EINVAL, "none, try, require"},
+    {"partitions", "", -EINVAL, "not a number"},
+    {"partitions", "a", -EINVAL, "not a number"},
+    {"partitions", " 1", -EINVAL, "not a number"},
+    {"partitions", "1 ", -EINVAL, "not a number"},
+    {"partitions", "-1", -EINVAL, "out of range"},
+    {"partitions", "99999999999", -EINVAL, "out of range"},
+    {"ring", "9999999999999999999", -EINVAL, "not a number"},
+    {"ring", "9000000000G", -EINVAL, "not a number"},
+    {"ring", "8X", -EINVAL, "not a number"},
+    {"ring", "8MM", -EINVAL, "not a number"},
+    {"producer_mode", "8", -EINVAL, "octal"},
+    {"producer_mode", "rw", -EINVAL, "octal"},
+    {"user", "nobody-of-this-name", -EINVAL, "nobody-of-this-name"},
+    {"partition", "3", -EINVAL, "did you mean \"partitions\""},
+    {"alignement", "3", -EINVAL, "did you mean \"alignment\""},
+    {"", "3", -EINVAL, "no topic setting"},
+};
+
 static void settings_are_taken_from_text(void **state)
 {
     (void)state;
-    static const struct {
-        const char *key, *value;
-        int expected;
-        const char *text;
-    } cases[] = {
-        {"partitions", "12", 0, ""},
-        {"ring", "64K", 0, ""},
-        {"ring", "8M", 0, ""},
-        {"ring", "1G", 0, ""},
-        {"ring", "65536", 0, ""},
-        {"mode", "exclusive", 0, ""},
-        {"alignment", "16", 0, ""},
-        {"timestamp", "none", 0, ""},
-        {"timestamp", "caller", 0, ""},
-        {"producers", "5", 0, ""},
-        {"consumers", "6", 0, ""},
-        {"numa", "0", 0, ""},
-        {"numa", "any", 0, ""},
-        {"huge", "try", 0, ""},
-        {"user", "0", 0, ""},
-        {"group", "0", 0, ""},
-        {"producer_mode", "0660", 0, ""},
-        {"consumer_mode", "644", 0, ""},
-        {"user", "root", 0, ""},
-        {"mode", "concurrent", 0, ""},
-        {"mode", "both", -EINVAL, "concurrent, exclusive"},
-        {"timestamp", "", -EINVAL, "clock, caller, none"},
-        {"huge", "yes", -EINVAL, "none, try, require"},
-        {"partitions", "", -EINVAL, "not a number"},
-        {"partitions", "a", -EINVAL, "not a number"},
-        {"partitions", " 1", -EINVAL, "not a number"},
-        {"partitions", "1 ", -EINVAL, "not a number"},
-        {"partitions", "-1", -EINVAL, "out of range"},
-        {"partitions", "99999999999", -EINVAL, "out of range"},
-        {"ring", "9999999999999999999", -EINVAL, "not a number"},
-        {"ring", "9000000000G", -EINVAL, "not a number"},
-        {"ring", "8X", -EINVAL, "not a number"},
-        {"ring", "8MM", -EINVAL, "not a number"},
-        {"producer_mode", "8", -EINVAL, "octal"},
-        {"producer_mode", "rw", -EINVAL, "octal"},
-        {"user", "nobody-of-this-name", -EINVAL, "nobody-of-this-name"},
-        {"partition", "3", -EINVAL, "did you mean \"partitions\""},
-        {"alignement", "3", -EINVAL, "did you mean \"alignment\""},
-        {"", "3", -EINVAL, "no topic setting"},
-    };
     struct spate_topic_config config, before;
 
     spate_topic_config_init(&config);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         before = config;
-        int error = spate_topic_config_set(&config, cases[i].key, cases[i].value);
-        CHECKF(error == cases[i].expected, "%s=%s: %d instead of %d (%s)", cases[i].key, cases[i].value, error, cases[i].expected,
-               spate_last_error());
+        int error = spate_topic_config_set(&config, settings[i].key, settings[i].value);
+        CHECKF(error == settings[i].expected, "%s=%s: %d instead of %d (%s)", settings[i].key, settings[i].value, error,
+               settings[i].expected, spate_last_error());
         if (error) {
-            SAYS(cases[i].text);
+            SAYS(settings[i].text);
             CHECK(memcmp(&before, &config, sizeof config) == 0);
         }
     }
