@@ -34,7 +34,7 @@ static int parse_number(const char *key, const char *text, int base, int64_t *re
 {
     char *end;
     errno = 0;
-    long long value = strtoll(text, &end, base);
+    int64_t value = strtoll(text, &end, base);
     int shift = 0;
 
     if (end != text && *end) {
