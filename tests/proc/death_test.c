@@ -130,7 +130,7 @@ static void several_claims_of_the_killed_are_stepped_over_at_once(void **state)
             IS(proc_wait(children[i]), 128 + SIGKILL);
         int64_t last = -1;
         for (int i = 0; i < N; i += 3) {
-            uint64_t sequence;
+            uint64_t sequence = 0;
             IS(spate_poll(f.consumer, &got, 1, PROC_PATIENCE), 1);
             CHECK(got.offset > last && proc_is_whole(got.value, got.value_size, NULL, &sequence));
             IS(sequence, i);
