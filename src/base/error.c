@@ -44,9 +44,10 @@ static const struct {
     {EUSERS, "every slot is taken by a live process: create the bus or the topic with more participants, producers or consumers"},
 };
 
-int sp_fail(int error, const char *format, ...)
+void sp_fail_text(int error, const char *format, ...)
 {
     int saved_errno = errno;
+    (void)error;                   /* told by the caller; the text is all there is to keep */
     char text[SP_ERROR_TEXT_SIZE]; /* apart from last_error, which an argument may point into */
     va_list arguments;
     va_start(arguments, format);
@@ -59,7 +60,6 @@ int sp_fail(int error, const char *format, ...)
     }
     memcpy(last_error, text, sizeof text);
     errno = saved_errno;
-    return error;
 }
 
 const char *spate_last_error(void)

@@ -14,6 +14,7 @@
  *   format     as printf; arguments may point into the previous text
  * Returns      error
  * Threads      any; errno is left as it was */
-int sp_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+#define sp_fail(error, ...) (sp_fail_text((error), __VA_ARGS__), (error)) /* so that analysers see what it returns */
+void sp_fail_text(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
 #endif

@@ -282,7 +282,7 @@ int spate_inspect_ring(spate_topic *topic, int32_t partition, struct spate_ring_
                        int (*producer)(void *, const struct spate_producer_info *),
                        int (*cursor)(void *, const struct spate_cursor_info *), void *context)
 {
-    struct sp_attachment *attachment;
+    struct sp_attachment *attachment = NULL;
 
     int result = attach_to_look(topic, partition, &attachment);
     if (result)
@@ -377,6 +377,7 @@ static int visit_slots(const struct counter_table *table, const struct sp_ring *
         info->slot = i;
         result = visit_words(table, producers ? slot->counters : cursor->counters, info, visit, context);
     }
+    info->owner = "";
     return result;
 }
 

@@ -282,7 +282,7 @@ static bool copy_record(struct spate_record *record, uint8_t *buffer, size_t siz
 /* One attempt; 0 also when the record was overwritten while it was copied, which the next attempt reports. */
 static int read_once(spate_consumer *consumer, void *buffer, size_t size, struct spate_record *ret_record, int64_t timeout)
 {
-    struct spate_record record;
+    struct spate_record record = {0};
 
     int n = spate_poll(consumer, &record, 1, timeout);
     if (n <= 0)

@@ -50,7 +50,7 @@ static bool tail_bases(const struct sp_subject *s, char *detail)
             return sp_broken(detail,
                              "tail at position %llu, offset %llu, its bases at position %llu, offset %llu: not just below it",
                              (unsigned long long)tail.position, (unsigned long long)tail.offset,
-                             (unsigned long long)(units << ring->unit_shift), (unsigned long long)records);
+                             (unsigned long long)units << ring->unit_shift, (unsigned long long)records);
         break;
     }
     return true;

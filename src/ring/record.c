@@ -73,7 +73,7 @@ int sp_record_plan(const struct spate_record *record, bool has_timestamp, bool n
 
 static uint8_t *put(uint8_t *at, const void *bytes, size_t size)
 {
-    if (size)
+    if (bytes && size)
         memcpy(at, bytes, size);
     return at + size;
 }
