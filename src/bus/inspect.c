@@ -285,7 +285,7 @@ int spate_inspect_ring(spate_topic *topic, int32_t partition, struct spate_ring_
     struct sp_attachment *attachment = NULL;
 
     int result = attach_to_look(topic, partition, &attachment);
-    if (result)
+    if (result || !attachment)
         return result;
     const struct sp_ring *ring = &attachment->ring;
     if (ret_info) {
