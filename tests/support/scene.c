@@ -209,7 +209,22 @@ static void report_torn(struct scene *scene, const struct spate_record *record)
         (unsigned long long)words[2], (unsigned long long)words[3],
         (unsigned long long)((uint64_t)((const uint8_t *)record->value - ring->data) & ring->mask),
         (unsigned long long)tail.position, (unsigned long long)tail.offset);
-    for (uint32_t i = 0; i < SCENE_SLOTS && !scene->quiet; i++) {
+    if (scene->quiet)
+        return;
+    const struct timespec pause = {.tv_nsec = 5000000};
+    nanosleep(&pause, NULL);
+    uint64_t writer;
+    uint32_t sequence;
+    printf("    5 ms later it is %s; the next value of this process is %u\n",
+           ledger_read(record->value, record->value_size, &writer, &sequence) ? "whole" : "torn", scene->sequence);
+    const struct ledger_entry *entry = ledger_find(&scene->ledger, record->offset);
+    printf("    the ledger knows of this offset: writer %llu, value %u\n", entry ? (unsigned long long)entry->writer : 0,
+           entry ? entry->sequence : 0);
+    const uint64_t *at = (const uint64_t *)((uintptr_t)record->value & ~(uintptr_t)63);
+    for (uint32_t i = 0; i < 32; i += 4)
+        printf("    %4u: %016llx %016llx %016llx %016llx\n", i * 8, (unsigned long long)at[i], (unsigned long long)at[i + 1],
+               (unsigned long long)at[i + 2], (unsigned long long)at[i + 3]);
+    for (uint32_t i = 0; i < SCENE_SLOTS; i++) {
         const struct sp_producer_slot *slot = &ring->producers[i];
         printf("    slot %u: owner %llx claim %llx extent %llx offset %llu\n", i, (unsigned long long)slot->owner,
                (unsigned long long)slot->claim, (unsigned long long)slot->extent, (unsigned long long)slot->offset);
