@@ -14,7 +14,11 @@
  *   format     as printf; arguments may point into the previous text
  * Returns      error
  * Threads      any; errno is left as it was */
-#define sp_fail(error, ...) (sp_fail_text((error), __VA_ARGS__), (error)) /* so that analysers see what it returns */
+static inline int sp_failed(int error)
+{
+    return error;
+}
+#define sp_fail(error, ...) (sp_fail_text((error), __VA_ARGS__), sp_failed(error)) /* analysers see what it returns */
 void sp_fail_text(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
 #endif
