@@ -297,7 +297,7 @@ static int64_t plan_batch(struct spate_producer *producer, const struct spate_re
     uint64_t total = 0;
 
     if (!producer->sizes) {
-        producer->sizes = malloc(SPATE_BATCH_MAX * sizeof *producer->sizes);
+        producer->sizes = calloc(SPATE_BATCH_MAX, sizeof *producer->sizes);
         if (!producer->sizes)
             return sp_fail(-ENOMEM, "no memory for a batch");
     }
@@ -347,7 +347,7 @@ static int claim_batch(struct spate_producer *producer, const struct spate_recor
         (void)sp_record_plan(&records[i], producer->timestamp != SPATE_TIMESTAMP_NONE, values && !records[i].value, producer->unit,
                              producer->payload_max, &shape);
         struct spate_claim one = fill(producer, lane, &records[i], &shape, place, clock);
-        if (values && one.value_size)
+        if (values && records[i].value)
             memcpy(one.value, records[i].value, one.value_size);
         if (ret_claims)
             ret_claims[i] = one;

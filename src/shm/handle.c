@@ -3,12 +3,10 @@
  * Called by src/bus when handles are opened and closed; never on the hot path. */
 #include "shm/handle.h"
 
-#include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/align.h"
-#include "base/error.h"
 
 static size_t whole_pages(size_t size)
 {
@@ -31,17 +29,4 @@ void *sp_handle_alloc(size_t size)
 void sp_handle_free(void *handle, size_t size)
 {
     munmap(handle, whole_pages(size));
-}
-
-int sp_handle_error(const void *handle, const char *what)
-{
-    if (!handle)
-        return sp_fail(-EINVAL, "the %s handle is NULL", what);
-    if (*(const uint64_t *)handle == 0)
-        return sp_fail(
-            -ECHILD,
-            "the %s handle was inherited over fork(): handles belong to the process that opened them; open the bus anew in "
-            "the child",
-            what);
-    return sp_fail(-EINVAL, "this is not an open %s handle", what);
 }

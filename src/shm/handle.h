@@ -8,14 +8,29 @@
 #ifndef SP_SHM_HANDLE_H
 #define SP_SHM_HANDLE_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/error.h"
 
 /* sp_handle_alloc: zeroed memory of that size, wiped in children. NULL when there is none. */
 void *sp_handle_alloc(size_t size);
 void sp_handle_free(void *handle, size_t size);
 
-/* sp_handle_error: the error for a handle whose first word is not its magic; keeps the text. `what`: "bus", "producer", ... */
-int sp_handle_error(const void *handle, const char *what);
+/* sp_handle_error: the error for a handle whose first word is not its magic; keeps the text. Never 0.
+ *   what   "bus", "producer", ... */
+static inline int __attribute__((cold)) sp_handle_error(const void *handle, const char *what)
+{
+    if (!handle)
+        return sp_fail(-EINVAL, "the %s handle is NULL", what);
+    if (*(const uint64_t *)handle == 0)
+        return sp_fail(
+            -ECHILD,
+            "the %s handle was inherited over fork(): handles belong to the process that opened them; open the bus anew in "
+            "the child",
+            what);
+    return sp_fail(-EINVAL, "this is not an open %s handle", what);
+}
 
 #endif
