@@ -3,7 +3,8 @@
  * Records lie back to back in offset order, each padded to the topic's alignment:
  *
  * off size field        written by   access          may
- *   0    8 stamp        producer     release, last   (offset + 1) ^ salt once committed; anything else before
+ *   0    8 stamp        producer     release, last   (offset + 1) ^ salt once committed; else 0, an older stamp or
+ *                                                    older payload, never a mixture of these (ring.h, STAMPS)
  *   8    4 value_size   producer     plain           bytes; ABORTED: size of the whole record in alignment units
  *  12    2 key_size     producer     plain           bytes; ABORTED: number of offsets that it covers, 1..65535
  *  14    2 flags        producer     plain           type in the low 4 bits, SP_RECORD_* above

@@ -6,8 +6,14 @@
  *
  * THE RING. `capacity` bytes, a power of two, mapped twice in a row: a record is always contiguous, and no padding or wrap
  * logic exists. Positions are 64-bit byte counts that never wrap; an index is position & mask. Records lie back to back. A
- * record at (position, offset) is committed exactly when its first word equals (offset + 1) ^ salt. Bytes of an earlier lap
- * hold other offsets, so nothing is ever zeroed.
+ * record at (position, offset) is committed exactly when its first word equals (offset + 1) ^ salt.
+ *
+ * STAMPS. Whatever lies at a unit boundary must not be the stamp that is expected there some time. It is one of these: zero; a whole
+ * stamp of an earlier lap, which names another offset; or payload, which is as good as never a stamp, since the salt has 64 random
+ * bits. It must not be a mixture: a value that ends two bytes behind the boundary leaves six bytes of an old stamp, which are those
+ * of the new one too, and once in 2^16 such endings the two bytes are the right ones. So, before anything else is written into a
+ * claim, the first word of every unit in it but the first is zeroed. That covers values of which only parts are written (structures
+ * with holes), claims that are aborted, and producers that die half-way through a copy.
  *
  * EXCLUSIVE mode. One producer; it knows position and offset by heart. Claim: arithmetic. Commit: release-store of the stamp,
  * then the tail word (a plain store, so that others know where the end is). A dead producer left either a committed record or
@@ -21,7 +27,7 @@
  * a lower bound, and once two producers have died between fetch-add and CLAIMED, nobody can tell whose bytes end where: the
  * model in tests/spin found it.)
  *
- *     IDLE --(1) producer--> INTENT(s) --(2) swap, (3)--> CLAIMED(s) --(4) fill, (5) stamps, (6)--> IDLE
+ *     IDLE --(1) producer--> INTENT(s) --(2) swap, (3)--> CLAIMED(s) --(4) clear, fill, (5) stamps, (6)--> IDLE
  *     INTENT or CLAIMED, owner dead --(R) whoever repairs, under the ring lock--> IDLE, slot free
  *
  * The position in the slot never exceeds a byte that its owner may still write, in every phase. So min(tail, slots) is the
@@ -32,7 +38,8 @@
  *     1 INTENT stored, or (2)    a dead INTENT(s), and s claimed by it   readers: a verdict (repair.c). Ring: whoever needs the
  *                                or by another or by nobody              slot or the space: aborted record over it, slot free
  *     3 CLAIMED stored           a claim, owner dead                     the same
- *     4 part of the payload      the same                                the same
+ *     4 words cleared, part of   the same                                the same
+ *       the payload
  *     5 j of k stamps            j whole records, the rest as in 3       aborted record over the rest
  *     6 IDLE stored              whole records, a dead slot              slot free
  *     R aborted word, no stamp   as before the repair                    the next repairer writes the same again

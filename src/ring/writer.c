@@ -95,6 +95,19 @@ static void mark_if_due(struct sp_writer *writer, struct sp_place place)
     }
 }
 
+/* No old stamp may stay inside a claim: what the payload leaves of one, together with the payload's bytes, may be the very stamp that
+ * is expected there a lap later ("STAMPS" in ring.h). One store per unit, none for a record of one unit; whoever fills the claim
+ * needs these lines anyway. */
+static inline void clear_stamps(struct sp_writer *writer, struct sp_place place, uint64_t size)
+{
+    const uint64_t unit = (uint64_t)1 << writer->ring->unit_shift;
+    uint8_t *at = writer->data + (place.position & writer->mask);
+
+    for (uint64_t i = unit; i < size; i += unit)
+        /* relaxed: nobody looks there before the stamp that comes before it (E1) */
+        atomic_store_explicit(&((struct sp_record_header *)(void *)(at + i))->stamp, 0, memory_order_relaxed);
+}
+
 static int claim_exclusive(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret)
 {
     if (SP_UNLIKELY(writer->tail.position + size > writer->soft_limit)) {
@@ -106,6 +119,7 @@ static int claim_exclusive(struct sp_writer *writer, uint64_t size, uint32_t cou
     writer->claim_size = size;
     writer->claim_count = count;
     mark_if_due(writer, writer->claim);
+    clear_stamps(writer, writer->claim, size);
     *ret = writer->claim;
     return 0;
 }
@@ -166,6 +180,7 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
     writer->claim_size = size;
     writer->claim_count = count;
     mark_if_due(writer, place);
+    clear_stamps(writer, place, size);
     *ret = place;
     return 0;
 }
