@@ -81,7 +81,8 @@ struct spate_ring_info {
     int huge_pages;                /* 1: the mapping of this process got them */
 };
 
-/* spate_inspect_ring: one partition. Callbacks may be NULL. Returns 0, -ENOENT, -ERANGE, -EACCES, -EBADMSG, or a callback's value. */
+/* spate_inspect_ring: one partition. Callbacks may be NULL.
+ * Returns 0, -ESTALE (deleted), -ERANGE, -EACCES, -EBADMSG, or a callback's value. */
 SPATE_API int spate_inspect_ring(spate_topic *topic, int32_t partition, struct spate_ring_info *ret_info,
                                  int (*producer)(void *, const struct spate_producer_info *),
                                  int (*cursor)(void *, const struct spate_cursor_info *), void *context);

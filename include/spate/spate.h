@@ -194,6 +194,7 @@ SPATE_API int spate_topic_config_set(struct spate_topic_config *config, const ch
  *              -EEXIST   there is a topic of that name (it is left as it is)
  *              -ENOSPC   the memory file system has no room; nothing is left behind. The text says how much is missing
  *              -EACCES   no permission to create in the bus directory
+ *              -EPERM    uid or gid of another, and the caller is not root; or the bus is only observed
  *              -ENOTSUP  SPATE_HUGE_REQUIRE and no huge pages, or no such NUMA node
  * Threads      any; of several creators exactly one succeeds
  * Dies here    the directory is renamed into place last: nobody sees half a topic; `spate gc` removes what is left */
@@ -347,7 +348,7 @@ SPATE_API int spate_publish_batch(spate_producer *producer, const struct spate_r
 
 /* spate_producer_wait: wait until the partition of the last -EAGAIN may have room; repairs what dead peers left there, and evicts
  * gating consumers past their deadline.
- * Returns      0 (try again), -ETIMEDOUT, -EINTR, -ESTALE */
+ * Returns      0 (try again; a topic that was deleted meanwhile is told by the next claim), -ETIMEDOUT, -EINTR */
 SPATE_API int spate_producer_wait(spate_producer *producer, int64_t timeout);
 
 /* ------------------------------------------------------------------------------------------------------- consumers */
@@ -446,7 +447,8 @@ SPATE_API int64_t spate_position(const spate_consumer *consumer, int32_t partiti
 /* spate_lag: how many offsets are published beyond the position (SPATE_ANY: summed over all); -ERANGE as above. */
 SPATE_API int64_t spate_lag(const spate_consumer *consumer, int32_t partition);
 
-/* spate_offsets: the oldest readable offset and the next one to be published. ret_first and ret_next may be NULL. */
+/* spate_offsets: the oldest readable offset, and the one that the next claim will get (records that are claimed and not committed
+ * yet lie below it). ret_first and ret_next may be NULL. Returns 0, -ERANGE (partition not subscribed). */
 SPATE_API int spate_offsets(spate_consumer *consumer, int32_t partition, int64_t *ret_first, int64_t *ret_next);
 
 /* spate_pause, spate_resume: leave a partition out of polling (SPATE_ANY: all), or take it in again. A paused gating consumer still

@@ -36,7 +36,7 @@ static const struct {
     {ENOSPC, "the memory file system or a table is full: enlarge it (mount -o remount,size=..., docker --shm-size), or `spate gc`"},
     {ENOTSUP, "this system has no huge pages or no such NUMA node: provide them, or configure `try` or none"},
     {EOVERFLOW, "records were lost: spate_consumer_gap says which and why; the next poll goes on behind them"},
-    {EPERM, "the bus is only observed: open it without SPATE_BUS_OBSERVE"},
+    {EPERM, "the bus is only observed: open it without SPATE_BUS_OBSERVE; or only root may give files to another user or group"},
     {EPROTO, "made by a build with another layout version: use matching builds, or delete the bus and create it anew"},
     {ERANGE, "no such partition, or the offset is no longer or not yet in the ring: see spate_offsets"},
     {ESTALE, "the topic was deleted: open it anew"},

@@ -30,6 +30,8 @@ static int take_options(const struct spate_bus_options *given, struct spate_bus_
         return sp_fail(-EINVAL, "participants_max is %u, allowed are 1..%u", ret->participants_max, SP_PARTICIPANTS_MAX);
     if (ret->mode & ~0666u)
         return sp_fail(-EINVAL, "mode %o: only read and write bits are allowed, e.g. 0660", ret->mode);
+    if (ret->flags & ~(uint32_t)(SPATE_BUS_OPEN_ONLY | SPATE_BUS_OBSERVE))
+        return sp_fail(-EINVAL, "flags %x: see enum spate_bus_flags", ret->flags);
     return 0;
 }
 
@@ -53,6 +55,7 @@ int spate_bus_open(const char *name, const struct spate_bus_options *given, spat
              options.participant_name ? options.participant_name : program_invocation_short_name);
     struct sp_registry_options registry = {
         .path = path,
+        .shared_root = SP_DEFAULT_ROOT,
         .name = bus->name,
         .participants_max = options.participants_max,
         .mode = options.mode,

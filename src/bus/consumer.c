@@ -306,7 +306,12 @@ struct seek {
 static int seek_lane(struct spate_consumer *consumer, struct sp_consumer_lane *lane, void *context)
 {
     const struct seek *seek = context;
-    return sp_consumer_place(consumer, lane, seek->start, seek->value);
+    int error = sp_consumer_place(consumer, lane, seek->start, seek->value);
+    if (error)
+        return error;
+    lane->touched = true;
+    sp_consumer_release(consumer); /* wakes who waits for the room that a seek forward gave back; views end with a seek anyway */
+    return 0;
 }
 
 int spate_seek(spate_consumer *consumer, int32_t partition, uint32_t start, int64_t value)

@@ -15,7 +15,7 @@ int sp_bus_root(const char *dir, char path[SP_PATH_SIZE])
 {
     const char *root = dir && *dir ? dir : getenv("SPATE_DIR");
     if (!root || !*root)
-        root = "/dev/shm/spate";
+        root = SP_DEFAULT_ROOT;
     if ((size_t)snprintf(path, SP_PATH_SIZE, "%s", root) >= SP_PATH_SIZE - SPATE_TOPIC_NAME_MAX - 64)
         return sp_fail(-EINVAL, "the bus root is longer than a path may be");
     return 0;

@@ -5,6 +5,7 @@
 #define SP_BUS_PATH_H
 
 #define SP_PATH_SIZE 4096
+#define SP_DEFAULT_ROOT "/dev/shm/spate" /* shared by all users of the machine */
 
 /* sp_bus_root: the directory of buses: `dir`, else $SPATE_DIR, else /dev/shm/spate. Returns 0, -EINVAL (too long). */
 int sp_bus_root(const char *dir, char path[SP_PATH_SIZE]);

@@ -1,8 +1,8 @@
 /* handle.h: memory for public handles that a forked child finds wiped.
  *
  * The pages are private, anonymous and marked MADV_WIPEONFORK: in a child every byte is 0, so one check of the first word per
- * call tells a handle that was inherited over fork() (0), one that was closed or never was one (anything else), and a good
- * one (its magic). It costs the hot path one compare of a word it has in cache.
+ * call tells a handle that was inherited over fork() (0), something that is no such handle (anything else), and a good one
+ * (its magic). A handle that was closed is gone, as with free(). It costs the hot path one compare of a word it has in cache.
  *
  * Any thread; a handle is freed by the thread that closes it. */
 #ifndef SP_SHM_HANDLE_H

@@ -51,18 +51,21 @@ static int format(int dir_fd, const struct sp_registry_options *options, uint32_
     return error == -EEXIST ? 0 : error; /* somebody else was quicker: theirs is as good */
 }
 
-/* Make the directory and all above it. Those above are open to everybody, with the sticky bit, as /tmp is. */
-static int make_directories(const char *path, uint32_t mode)
+/* Make the directory and all above it. Those above are the user's own, as mkdir -p makes them; only the root that all users share
+ * is open to everybody, with the sticky bit, as /tmp is. */
+static int make_directories(const char *path, const char *shared_root, uint32_t mode)
 {
     char *copy = strdup(path);
     int error = copy ? 0 : -ENOMEM;
 
     for (char *slash = copy ? strchr(copy + 1, '/') : NULL; slash && !error; slash = strchr(slash + 1, '/')) {
         *slash = 0;
-        if (mkdir(copy, 0755) == 0)
-            (void)chmod(copy, 01777);
-        else if (errno != EEXIST)
+        if (mkdir(copy, 0777) == 0) {
+            if (shared_root && strcmp(copy, shared_root) == 0)
+                (void)chmod(copy, 01777);
+        } else if (errno != EEXIST) {
             error = -errno;
+        }
         *slash = '/';
     }
     if (!error) {
@@ -75,16 +78,31 @@ static int make_directories(const char *path, uint32_t mode)
     return error ? sp_fail(error, "cannot make the bus directory %s: %s", path, strerror(-error)) : 0;
 }
 
+/* The umask as the kernel tells it: umask() can only read it by changing it, which other threads would notice. */
+static uint32_t current_umask(void)
+{
+    unsigned mask = 022;
+    char line[128];
+    FILE *file = fopen("/proc/self/status", "re");
+
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "Umask: %o", &mask) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return mask & 0777;
+}
+
+static uint32_t file_mode(const struct sp_registry_options *options)
+{
+    return options->mode ? options->mode : 0666 & ~current_umask();
+}
+
 static int open_directory(struct sp_registry *registry, const struct sp_registry_options *options)
 {
-    const mode_t mask = umask(0);
-    umask(mask);
-    const uint32_t mode = options->mode ? options->mode : 0666 & ~mask;
-
     registry->dir_fd = open(options->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (registry->dir_fd < 0 && errno == ENOENT && options->create) {
-        errno = 0;
-        int error = make_directories(options->path, mode);
+        int error = make_directories(options->path, options->shared_root, file_mode(options));
         if (error)
             return error;
         registry->dir_fd = open(options->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -95,7 +113,7 @@ static int open_directory(struct sp_registry *registry, const struct sp_registry
     if (faccessat(registry->dir_fd, "bus", F_OK, 0) < 0 && errno == ENOENT) {
         if (!options->create)
             return sp_fail(-ENOENT, "%s holds no bus", options->path);
-        return format(registry->dir_fd, options, mode);
+        return format(registry->dir_fd, options, file_mode(options));
     }
     return 0;
 }

@@ -33,6 +33,7 @@ struct sp_registry {
 
 struct sp_registry_options {
     const char *path;          /* of the bus directory */
+    const char *shared_root;   /* a directory above it that, when it has to be made, is made for everybody */
     const char *name;          /* of this participant */
     uint32_t participants_max; /* for a bus that is created */
     uint32_t mode;             /* likewise; 0: 0666 less the umask */

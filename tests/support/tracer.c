@@ -239,9 +239,9 @@ void tracer_advance(struct tracee *tracee, uint32_t to)
     while (tracee->at < to && tracer_step(tracee)) {
         /* one more */
     }
-    if (trace && tracee->state == TRACEE_STEPPING && to < trace->total && to < TRACE_STEPS_MAX) {
+    if (trace && to < trace->total && to < TRACE_STEPS_MAX) {
         bool is_call;
-        tracee->astray = look(tracee, &is_call) != trace->pc[to];
+        tracee->astray = tracee->state != TRACEE_STEPPING || look(tracee, &is_call) != trace->pc[to];
     }
 }
 
