@@ -62,21 +62,37 @@ static int read_all(struct reading *reading, spate_consumer *consumer)
     }
 }
 
-int demo_consume(const struct demo_plan *plan, struct demo_shared *shared, uint32_t index)
+static int open_files(struct reading *reading, const char *folder, uint32_t index)
 {
-    struct reading reading = {.shared = shared, .result = &shared->consumers[index]};
+    char path[4096];
+
+    for (int partition = 0; partition < DEMO_PARTITIONS; partition++) {
+        snprintf(path, sizeof path, "%s/consumer%u.partition%d", folder, index, partition);
+        reading->files[partition] = fopen(path, "w");
+        if (reading->files[partition] == NULL)
+            return tool_error("cannot write %s: %s", path, strerror(errno));
+    }
+    return STATUS_OK;
+}
+
+static int close_files(struct reading *reading, const char *folder)
+{
+    int status = STATUS_OK;
+
+    for (int partition = 0; partition < DEMO_PARTITIONS; partition++)
+        if (reading->files[partition] != NULL && fclose(reading->files[partition]) != 0)
+            status = tool_error("cannot write to %s: %s", folder, strerror(errno));
+    return status;
+}
+
+static int consume(struct reading *reading, const struct demo_plan *plan, uint32_t index)
+{
     struct spate_bus_options options;
-    char path[4096], name[32];
+    char name[32];
     spate_bus *bus;
     spate_topic *topic;
     spate_consumer *consumer;
 
-    for (int partition = 0; partition < DEMO_PARTITIONS; partition++) {
-        snprintf(path, sizeof path, "%s/consumer%u.partition%d", plan->output, index, partition);
-        reading.files[partition] = fopen(path, "w");
-        if (reading.files[partition] == NULL)
-            return tool_error("cannot write %s: %s", path, strerror(errno));
-    }
     snprintf(name, sizeof name, "demo-consumer-%u", index);
     spate_bus_options_init(&options);
     options.participant_name = name;
@@ -87,17 +103,26 @@ int demo_consume(const struct demo_plan *plan, struct demo_shared *shared, uint3
         error = spate_consumer_open(topic, NULL, &consumer);
     if (error != 0)
         return tool_failed(error, "cannot start a consumer");
-    atomic_fetch_add(&shared->consumers_ready, 1);
-    error = read_all(&reading, consumer);
+    atomic_fetch_add(&reading->shared->consumers_ready, 1);
+    error = read_all(reading, consumer);
     if (error != 0) {
-        atomic_fetch_add(&reading.result->errors, 1);
+        atomic_fetch_add(&reading->result->errors, 1);
         return tool_failed(error, "consumer %u ended early", index);
     }
-    for (int partition = 0; partition < DEMO_PARTITIONS; partition++)
-        if (fclose(reading.files[partition]) != 0)
-            return tool_error("cannot write to %s: %s", plan->output, strerror(errno));
     spate_consumer_close(consumer);
     spate_topic_close(topic);
     spate_bus_close(bus);
     return STATUS_OK;
+}
+
+int demo_consume(const struct demo_plan *plan, struct demo_shared *shared, uint32_t index)
+{
+    static struct reading reading; /* one consumer a process */
+
+    reading = (struct reading){.shared = shared, .result = &shared->consumers[index]};
+    int status = open_files(&reading, plan->output, index);
+    if (status == STATUS_OK)
+        status = consume(&reading, plan, index);
+    int closed = close_files(&reading, plan->output);
+    return status != STATUS_OK ? status : closed;
 }

@@ -219,50 +219,34 @@ int spate_topic_describe(const spate_topic *topic, struct spate_topic_info *ret_
     return 0;
 }
 
-static int by_name(const void *a, const void *b)
+/* By the names of what the directories hold: the '~' behind reserved names does not count. */
+static int by_name(const struct dirent **a, const struct dirent **b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    const char *x = (*a)->d_name, *y = (*b)->d_name;
+
+    while (*x && *x == *y) {
+        x++;
+        y++;
+    }
+    return (*x == '~' ? 0 : (unsigned char)*x) - (*y == '~' ? 0 : (unsigned char)*y);
 }
 
 int sp_list_directory(int dir_fd, bool (*is_entry)(int dir_fd, const char *entry, char name[SPATE_TOPIC_NAME_MAX + 1]),
                       int (*visit)(void *context, const char *name), void *context)
 {
-    char **names = NULL, name[SPATE_TOPIC_NAME_MAX + 1];
-    size_t count = 0, capacity = 0;
+    char name[SPATE_TOPIC_NAME_MAX + 1];
+    struct dirent **entries;
     int result = 0;
 
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    if (!directory) {
-        result = sp_fail(-errno, "cannot list a bus directory: %s", strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return result;
+    int count = scandirat(dir_fd, ".", &entries, NULL, by_name);
+    if (count < 0)
+        return sp_fail(-errno, "cannot list a bus directory: %s", strerror(errno));
+    for (int i = 0; i < count; i++) {
+        if (result == 0 && is_entry(dir_fd, entries[i]->d_name, name))
+            result = visit(context, name);
+        free(entries[i]);
     }
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        if (!is_entry(dir_fd, entry->d_name, name))
-            continue;
-        if (count == capacity) {
-            capacity = capacity ? 2 * capacity : 64;
-            char **grown = realloc(names, capacity * sizeof *names);
-            if (!grown) {
-                result = sp_fail(-ENOMEM, "no memory for %zu names", capacity);
-                break;
-            }
-            names = grown;
-        }
-        if ((names[count] = strdup(name)) != NULL)
-            count++;
-    }
-    closedir(directory);
-    if (count)
-        qsort(names, count, sizeof *names, by_name);
-    for (size_t i = 0; i < count; i++) {
-        if (result == 0)
-            result = visit(context, names[i]);
-        free(names[i]);
-    }
-    free(names);
+    free(entries);
     return result;
 }
 
