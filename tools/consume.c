@@ -74,8 +74,10 @@ static int parse(const struct command *command, struct consume *consume, int *ar
          "gate (default): producers wait for this consumer when the ring is full;\n"
          "skip: they overwrite, and what was lost is reported",
          set_policy, &consume->policy},
-        {0, "gate-timeout", "TIME", "let a full ring wait only so long, then lose records (default: for ever)", set_duration,
-         &consume->gate_timeout},
+        {0, "gate-timeout", "TIME",
+         "let a full ring wait only so long (10s, 200ms, 50us, 2m), then lose records;\n"
+         "default: for ever",
+         set_duration, &consume->gate_timeout},
         {0, "wait", "HOW", "how to wait for records: spin, yield, block, auto (default)", set_wait, &consume->wait},
         {0, "wait-topic", NULL, "wait for a topic that does not exist yet", set_switch, &consume->wait_topic},
         {0, "name", "NAME", "what `spate stat` shows for this consumer", set_text, &consume->name},
@@ -86,6 +88,10 @@ static int parse(const struct command *command, struct consume *consume, int *ar
         return status;
     if (consume->formatted && (consume->json || consume->key_delimiter.data != NULL || consume->delimiter.data != NULL))
         return options_mistake(command, "-f says all: it does not go with -J, -K or -D");
+    if (consume->json && consume->key_delimiter.data != NULL)
+        return options_mistake(command, "-J has the key in a field of its own: it does not go with -K");
+    if (consume->policy == SPATE_POLICY_SKIP && consume->gate_timeout != SPATE_FOREVER)
+        return options_mistake(command, "--gate-timeout is for policy gate: with skip nobody waits");
     if (consume->delimiter.data == NULL)
         consume->delimiter = (struct bytes){newline, 1};
     if (!consume->formatted)
@@ -98,11 +104,11 @@ static int parse(const struct command *command, struct consume *consume, int *ar
 static int wait_for_topic(struct consume *consume)
 {
     int error = -ETIMEDOUT;
-    while ((error == -ETIMEDOUT || error == -EINTR) && !tool_stopped())
+    while ((error == -ETIMEDOUT || error == -EINTR) && !tool_stopped() && !output_gone())
         error = spate_topic_wait(consume->bus, consume->topic_name, LOOK_MS * NS_PER_MS, &consume->topic);
     if (error == 0)
         return STATUS_GO_ON;
-    return tool_stopped() ? STATUS_OK : tool_failed(error, "cannot open topic '%s'", consume->topic_name);
+    return error == -ETIMEDOUT || error == -EINTR ? STATUS_OK : tool_failed(error, "cannot open topic '%s'", consume->topic_name);
 }
 
 /* note_ends: where -e stops. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -27,7 +28,7 @@
 struct demo {
     struct demo_plan plan;
     struct demo_shared *shared;
-    pid_t producers[DEMO_SOURCES], consumers[DEMO_CONSUMERS_MAX];
+    pid_t producers[DEMO_SOURCES], paced, consumers[DEMO_CONSUMERS_MAX]; /* 0: not running */
     size_t lines, packages;
 };
 
@@ -86,9 +87,15 @@ enum role { ROLE_PRODUCER, ROLE_FRESH_PRODUCER, ROLE_PACED_PRODUCER, ROLE_CONSUM
 static pid_t start(struct demo *demo, enum role role, uint32_t index)
 {
     int status = STATUS_FAILURE;
+    const pid_t parent = getpid();
     pid_t pid = fork();
     if (pid != 0)
         return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* however this command ends, its children end with it */
+    if (getppid() != parent)
+        _exit(STATUS_FAILURE);
+    signal(SIGINT, SIG_DFL); /* they only end; the command tidies up */
+    signal(SIGTERM, SIG_DFL);
     switch (role) {
     case ROLE_PRODUCER:
     case ROLE_FRESH_PRODUCER: status = demo_produce(&demo->plan, demo->shared, index, role == ROLE_FRESH_PRODUCER); break;
@@ -98,10 +105,35 @@ static pid_t start(struct demo *demo, enum role role, uint32_t index)
     _exit(status);
 }
 
-static bool finished_well(pid_t pid)
+/* Waits for a child and forgets it. A signal that asks to stop ends the wait. */
+static bool finished_well(pid_t *pid)
 {
-    int status;
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    int status = 0;
+    bool well = *pid > 0 && waitpid(*pid, &status, 0) == *pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+
+    if (well || errno != EINTR)
+        *pid = 0;
+    return well;
+}
+
+static void end_child(pid_t *pid)
+{
+    if (*pid <= 0)
+        return;
+    kill(*pid, SIGKILL);
+    while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {
+        /* it is dead already */
+    }
+    *pid = 0;
+}
+
+static void end_children(struct demo *demo)
+{
+    for (uint32_t i = 0; i < DEMO_SOURCES; i++)
+        end_child(&demo->producers[i]);
+    end_child(&demo->paced);
+    for (uint32_t i = 0; i < demo->plan.consumers; i++)
+        end_child(&demo->consumers[i]);
 }
 
 static void nap(void)
@@ -110,36 +142,65 @@ static void nap(void)
     nanosleep(&millisecond, NULL);
 }
 
+static bool is_running(pid_t *pid)
+{
+    if (*pid <= 0 || waitpid(*pid, NULL, WNOHANG) == 0)
+        return *pid > 0;
+    *pid = 0;
+    return false;
+}
+
+static bool start_consumers(struct demo *demo)
+{
+    for (uint32_t i = 0; i < demo->plan.consumers; i++)
+        demo->consumers[i] = start(demo, ROLE_CONSUMER, i);
+    while (atomic_load(&demo->shared->consumers_ready) < demo->plan.consumers) {
+        for (uint32_t i = 0; i < demo->plan.consumers; i++)
+            if (tool_stopped() || !is_running(&demo->consumers[i]))
+                return false;
+        nap();
+    }
+    return true;
+}
+
+/* Two producers; when a quarter of everything is published the second is killed, and a fresh one goes on. */
+static bool publish_and_kill(struct demo *demo)
+{
+    struct demo_shared *shared = demo->shared;
+    pid_t *victim = &demo->producers[DEMO_VICTIM];
+
+    for (uint32_t i = 0; i < DEMO_SOURCES; i++)
+        demo->producers[i] = start(demo, ROLE_PRODUCER, i);
+    const size_t wanted = demo->lines < 4 ? 1 : demo->lines / 4;
+    while (atomic_load(&shared->consumers[0].records) < wanted && is_running(victim) && !tool_stopped()) {
+        /* looks without pause: the kill should come in mid-stream */
+    }
+    atomic_store(&shared->killed_ns, (uint64_t)tool_clock());
+    end_child(victim);
+    *victim = start(demo, ROLE_FRESH_PRODUCER, DEMO_VICTIM);
+    bool fine = true;
+    for (uint32_t i = 0; i < DEMO_SOURCES; i++)
+        fine &= finished_well(&demo->producers[i]);
+    return fine;
+}
+
 /* Streams everything, with a death in the middle. */
 static int stream(struct demo *demo)
 {
     struct demo_shared *shared = demo->shared;
-    bool fine = true;
 
-    for (uint32_t i = 0; i < demo->plan.consumers; i++)
-        demo->consumers[i] = start(demo, ROLE_CONSUMER, i);
-    while (atomic_load(&shared->consumers_ready) < demo->plan.consumers) {
-        if (waitpid(-1, NULL, WNOHANG) > 0)
-            return tool_error("a consumer could not start");
+    bool fine = start_consumers(demo) && publish_and_kill(demo);
+    while (fine && atomic_load(&shared->consumers[0].records) < demo->lines && !tool_stopped())
         nap();
+    if (fine && !tool_stopped()) {
+        demo->paced = start(demo, ROLE_PACED_PRODUCER, 0);
+        fine = finished_well(&demo->paced);
     }
-    for (uint32_t i = 0; i < DEMO_SOURCES; i++)
-        demo->producers[i] = start(demo, ROLE_PRODUCER, i);
-    while (atomic_load(&shared->consumers[0].records) < demo->lines / 4 && waitpid(demo->producers[1], NULL, WNOHANG) == 0) {
-    }
-    atomic_store(&shared->killed_ns, (uint64_t)tool_clock());
-    kill(demo->producers[1], SIGKILL);
-    waitpid(demo->producers[1], NULL, 0);
-    demo->producers[1] = start(demo, ROLE_FRESH_PRODUCER, 1);
-    for (uint32_t i = 0; i < DEMO_SOURCES; i++)
-        fine &= finished_well(demo->producers[i]);
-    atomic_store(&shared->streamed, true);
-    while (fine && atomic_load(&shared->consumers[0].records) < demo->lines)
-        nap();
-    fine = fine && finished_well(start(demo, ROLE_PACED_PRODUCER, 0));
     atomic_store(&shared->done, true);
-    for (uint32_t i = 0; i < demo->plan.consumers; i++)
-        fine &= finished_well(demo->consumers[i]);
+    for (uint32_t i = 0; fine && i < demo->plan.consumers; i++)
+        fine &= finished_well(&demo->consumers[i]);
+    if (tool_stopped())
+        return tool_error("stopped before the end; nothing is left behind");
     return fine ? STATUS_GO_ON : tool_error("a producer or consumer failed; what it said is above");
 }
 
@@ -150,6 +211,32 @@ static void print_latency(const char *label, const struct histogram *latency)
     output_print("  %-28s p50 %.1f us   p99 %.1f us   p99.9 %.1f us   max %.1f us\n", label,
                  (double)histogram_at(latency, 0.5) / 1e3, (double)histogram_at(latency, 0.99) / 1e3,
                  (double)histogram_at(latency, 0.999) / 1e3, (double)latency->max / 1e3);
+}
+
+static void print_stream(const struct demo *demo, uint64_t span)
+{
+    if (span < NS_PER_MS) {
+        output_print("  published                    too few lines to tell how fast\n");
+        return;
+    }
+    const double rate = (double)demo->lines * 1e9 / (double)span;
+    output_print("  published                    %.0f records/s, each read by every consumer: %.0f reads/s\n", rate,
+                 rate * demo->plan.consumers);
+}
+
+static void print_death(const struct demo *demo, uint64_t recovered)
+{
+    const struct demo_shared *shared = demo->shared;
+
+    if (shared->resumed_ns == 0) {
+        output_print("  killed in mid-stream         nobody: a producer had published all of its few lines before\n");
+        return;
+    }
+    output_print("  killed in mid-stream         1 producer (SIGKILL); the next record reached every consumer after %.3f ms\n",
+                 (double)recovered / 1e6);
+    output_print("  a fresh producer             went on at line %llu of its %zu, %.1f ms after the kill\n",
+                 (unsigned long long)shared->resumed_at, demo->plan.counts[DEMO_VICTIM],
+                 (double)(shared->resumed_ns - shared->killed_ns) / 1e6);
 }
 
 static int report(const struct demo *demo)
@@ -170,14 +257,8 @@ static int report(const struct demo *demo)
     }
     output_print("  records                      %zu lines of %zu packages, %u producers, %u consumers, %d partitions\n",
                  demo->lines, demo->packages, DEMO_SOURCES, demo->plan.consumers, DEMO_PARTITIONS);
-    output_print("  published                    %.0f records/s, each read by every consumer: %.0f reads/s\n",
-                 (double)demo->lines * 1e9 / (double)(span ? span : 1),
-                 (double)demo->lines * demo->plan.consumers * 1e9 / (double)(span ? span : 1));
-    output_print("  killed in mid-stream         1 producer (SIGKILL); the next record reached every consumer after %.3f ms\n",
-                 (double)recovered / 1e6);
-    output_print("  a fresh producer             went on at line %llu of its %zu, %.1f ms after the kill\n",
-                 (unsigned long long)demo->shared->resumed_at, demo->plan.counts[1],
-                 demo->shared->resumed_ns ? (double)(demo->shared->resumed_ns - demo->shared->killed_ns) / 1e6 : 0.0);
+    print_stream(demo, span);
+    print_death(demo, recovered);
     print_latency("latency, full speed", &busy);
     char label[64];
     snprintf(label, sizeof label, "latency, %u records/s", demo->plan.paced_rate);
@@ -229,7 +310,7 @@ static int run_demo(const struct command *command, int argc, char **argv)
     struct demo demo = {.plan = {.consumers = 3, .paced = 40000, .paced_rate = 20000}};
     const char *output = NULL, *data = NULL;
     uint64_t consumers = 3;
-    char root[] = "/dev/shm/spate-demo.XXXXXX", bus[sizeof root + 8];
+    char root[2048], bus[sizeof root + 8];
     size_t size = 0;
     const struct option_spec specs[] = {
         {'O', "output", "DIR", "directory for a file per consumer and partition with the lines it saw; needed", set_text, &output},
@@ -248,8 +329,12 @@ static int run_demo(const struct command *command, int argc, char **argv)
     if (status != STATUS_GO_ON)
         return status;
     split_input(&demo, data, size);
+    const char *dir = getenv("SPATE_DIR");
+    snprintf(root, sizeof root, "%s/spate-demo.XXXXXX", dir != NULL && *dir ? dir : "/dev/shm");
+    if (access(output, W_OK | X_OK) != 0)
+        return tool_error("cannot write into %s: %s", output, strerror(errno));
     if (mkdtemp(root) == NULL)
-        return tool_error("cannot make a directory in /dev/shm: %s", strerror(errno));
+        return tool_error("cannot make %s: %s (it has to be on a memory file system: --dir, SPATE_DIR)", root, strerror(errno));
     snprintf(bus, sizeof bus, "%s/demo", root);
     demo.plan.bus = bus;
     demo.plan.output = output;
@@ -259,9 +344,11 @@ static int run_demo(const struct command *command, int argc, char **argv)
     demo.shared = mmap(NULL, sizeof *demo.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (demo.shared == MAP_FAILED)
         return tool_error("no memory for results: %s", strerror(errno));
+    tool_catch_signals();
     status = create_topic(&demo.plan);
     if (status == STATUS_GO_ON)
         status = stream(&demo);
+    end_children(&demo);
     if (status == STATUS_GO_ON)
         status = report(&demo);
     remove_bus(bus);
@@ -275,6 +362,7 @@ const struct command command_demo = {
     .arguments_max = 1,
     .summary = "stream a package list between processes, kill one, and report",
     .details = "FILE holds Debian control stanzas: /var/lib/dpkg/status, or the output of `apt-cache dumpavail`. The bus is a "
-               "temporary one.\n",
+               "temporary one in\n"
+               "/dev/shm, or in --dir when that is given; --bus does not matter here.\n",
     .run = run_demo,
 };

@@ -18,6 +18,7 @@
 #define DEMO_TOPIC "packages"
 #define DEMO_PARTITIONS 2
 #define DEMO_SOURCES 2 /* producers at a time; each publishes the packages of its own half */
+#define DEMO_VICTIM 1  /* the producer that is killed */
 #define DEMO_CONSUMERS_MAX 16
 
 struct demo_line { /* one record to be: a line of the data file, keyed by the package it belongs to */
@@ -48,7 +49,6 @@ struct demo_shared {
     _Atomic uint64_t killed_ns;  /* monotonic; 0: nobody killed yet */
     _Atomic uint64_t resumed_at; /* the line that the fresh producer went on with */
     _Atomic uint64_t resumed_ns; /* monotonic: its first publish */
-    _Atomic bool streamed;       /* all lines are published: what follows is paced */
     _Atomic bool done;
     struct demo_consumer_result consumers[DEMO_CONSUMERS_MAX];
 };

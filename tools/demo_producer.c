@@ -85,6 +85,13 @@ static size_t fill_batch(const struct demo_plan *plan, uint32_t source, size_t a
     return count;
 }
 
+/* The one to be killed does not hurry through its second half, so that a short input has a middle too. */
+static void linger(void)
+{
+    const struct timespec pause = {.tv_nsec = 50000};
+    nanosleep(&pause, NULL);
+}
+
 int demo_produce(const struct demo_plan *plan, struct demo_shared *shared, uint32_t source, bool resume)
 {
     struct spate_record records[BATCH];
@@ -110,6 +117,8 @@ int demo_produce(const struct demo_plan *plan, struct demo_shared *shared, uint3
             return tool_failed(error, "cannot publish line %zu of source %u", at, source);
         if (resume && at == next)
             atomic_store(&shared->resumed_ns, (uint64_t)tool_clock());
+        if (source == DEMO_VICTIM && !resume && at > plan->counts[source] / 2)
+            linger();
     }
     spate_producer_close(producer);
     spate_topic_close(topic);

@@ -29,6 +29,8 @@ struct dump {
     struct progress progress;
 };
 
+#define NO_PARTITION (-1) /* not given */
+
 static const char *const states[] = {"?", "committed", "aborted", "claimed", "damaged"};
 
 static const char *state_name(enum spate_record_state state)
@@ -233,7 +235,7 @@ static int find_file(const struct command *command, struct dump *dump)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    struct dump dump = {0};
+    struct dump dump = {.partition = NO_PARTITION};
     const struct option_spec specs[] = {
         {'p', "partition", "PARTITION", "which one (default 0)", set_partition, &dump.partition},
         {0, "file", "PATH", "a ring file instead of a topic; needs no bus", set_text, &dump.file},
@@ -248,6 +250,10 @@ static int run(const struct command *command, int argc, char **argv)
         return status;
     if ((argc == 0) == (dump.file == NULL))
         return options_mistake(command, "either a TOPIC or --file PATH is expected");
+    if (dump.file != NULL && dump.partition != NO_PARTITION)
+        return options_mistake(command, "--file names one ring: it does not go with -p");
+    if (dump.partition == NO_PARTITION)
+        dump.partition = 0;
     dump.name = dump.file != NULL ? dump.file : argv[0];
     if (dump.file != NULL)
         snprintf(dump.path, sizeof(dump.path), "%s", dump.file);

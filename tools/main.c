@@ -2,8 +2,11 @@
  *
  * A new command is a file that defines a `struct command`, its declaration in tool.h and a line in the table below. The process ignores
  * SIGPIPE, so that a reader of standard output that went away is an ordinary error of write, which output.c keeps quiet about. */
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "options.h"
 #include "output.h"
@@ -26,7 +29,7 @@ static const struct command command_spate = {
         "Exit status:\n"
         "  0    done. Also when consume or stat --watch was ended by SIGINT or SIGTERM, or its reader went away (| head -1)\n"
         "  1    it could not be done; standard error says why and what to do\n"
-        "  2    the command line is wrong; nothing was done\n"
+        "  2    the command line is wrong; no topic and no record was touched\n"
         "  3    done, but: consume lost records, verify found violations, doctor found something that prevents working\n"
         "  130  produce was ended by SIGINT (143: SIGTERM) before the end of its input; what it had read is published\n"
         "Other commands are ended by these signals as any program is, which the bus does not mind at any instruction.\n",
@@ -94,8 +97,18 @@ int tool_dispatch(const struct command *command, int argc, char **argv)
                            : options_mistake(command, "no command '%s'", name);
 }
 
+/* A standard descriptor that is closed would be given to the next file that is opened. It gets /dev/null, opened the wrong way round,
+ * so that using it still fails. */
+static void occupy_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            abort();
+}
+
 int main(int argc, char **argv)
 {
+    occupy_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     return output_finish(tool_dispatch(&command_spate, argc - 1, argv + 1));
 }

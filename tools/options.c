@@ -131,7 +131,8 @@ static int apply(struct parser *parser, const struct option_spec *spec, const ch
     const char *reason = spec->set(spec->target, text);
     if (reason == NULL)
         return STATUS_GO_ON;
-    return options_mistake(parser->command, "%s %s: %s", typed, text != NULL ? text : "", reason);
+    return options_mistake(parser->command, "%s %.60s%s: %s", typed, text != NULL ? text : "",
+                           text != NULL && strlen(text) > 60 ? "..." : "", reason);
 }
 
 static int take_long(struct parser *parser, char *word)
@@ -179,7 +180,7 @@ static int check_count(const struct command *command, int count, char **argument
     if (count < command->arguments_min)
         return options_mistake(command, "arguments are missing: %s", command->arguments);
     if (count > command->arguments_max)
-        return options_mistake(command, "what is '%s'? It takes %s", arguments[command->arguments_max],
+        return options_mistake(command, "what is '%.60s'? It takes %s", arguments[command->arguments_max],
                                command->arguments[0] != '\0' ? command->arguments : "options only");
     return STATUS_GO_ON;
 }

@@ -52,7 +52,7 @@ const char *set_count(void *target, char *text)
 {
     int64_t value;
     if (!parse_integer(text, 1, INT64_MAX, &value))
-        return "a whole number is expected, at least 1";
+        return "a whole number is expected, 1 to 9223372036854775807";
     *(uint64_t *)target = (uint64_t)value;
     return NULL;
 }

@@ -65,7 +65,7 @@ static int visit_topic(void *context, const char *name)
     if (error == -ENOENT && stat->topic_name == NULL)
         return 0; /* deleted between the listing and the look */
     if (error != 0) {
-        tool_failed(error, "cannot look at topic '%s'", name);
+        (void)(error == -ENOENT ? tool_no_topic(stat->bus, name, NULL) : tool_failed(error, "cannot look at topic '%s'", name));
         stat->error = error;
     }
     return 0; /* the others are worth seeing all the same */
@@ -244,6 +244,8 @@ static int run(const struct command *command, int argc, char **argv)
         {0},
     };
     int status = options_parse(command, specs, &argc, argv);
+    if (status == STATUS_GO_ON && argc != 0 && argv[0][0] == '\0')
+        status = options_mistake(command, "an empty name is no topic");
     if (status == STATUS_GO_ON)
         status = tool_open_bus(command, TOOL_OBSERVE, NULL, &stat.bus);
     if (status != STATUS_GO_ON)

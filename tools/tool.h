@@ -17,7 +17,7 @@ enum status {
     STATUS_GO_ON = -1, /* not an exit status: the options are parsed, the command can run */
     STATUS_OK = 0,
     STATUS_FAILURE = 1, /* it could not be done; standard error says why and what to do */
-    STATUS_USAGE = 2,   /* the command line is wrong; nothing was done */
+    STATUS_USAGE = 2,   /* the command line is wrong; no topic and no record was touched */
     STATUS_FOUND = 3,   /* done, but: consume lost records, verify found violations, doctor found something that prevents working */
 };
 

@@ -20,15 +20,16 @@
  * Conventions of this header, said once:
  *   results   0 or a count on success, a negative errno value on failure; outputs are untouched on failure unless a
  *             function says otherwise. spate_last_error() has the whole sentence, with what to do; only -EAGAIN, -ETIMEDOUT, -EINTR
- *             and -EOVERFLOW, which are no failures but answers, leave it alone.
+ *             and -EOVERFLOW, which are no failures but answers, say nothing there.
  *   handles   opaque. A handle is used by one thread at a time; different handles are free of each other. A handle does
  *             not survive fork(): in the child every call answers -ECHILD (open the bus anew there).
  *   times     nanoseconds, signed 64 bit; points in time count from 1970-01-01 UTC. A timeout of 0 never waits,
- *             SPATE_FOREVER waits without end.
+ *             SPATE_FOREVER (and any other negative one) waits without end.
  *   sizes     bytes. Positions count bytes since the topic was created; offsets count records.
  *   options   structs that are extended at their end: set them up with their _init function (which stores their size),
  *             then change what you want. NULL means all defaults.
  *   memory    a library call keeps no pointer that you passed, unless it says so.
+ *   cancel    no call is a safe place for pthread_cancel: a thread that is cancelled inside one leaves locks held.
  *
  * Errors every call may give beyond its own list:
  *   -EINVAL   an argument is out of its range                 -> the text names it
@@ -97,7 +98,7 @@ enum spate_bus_flags {
 struct spate_bus_options {
     size_t size;                  /* of this struct, set by spate_bus_options_init */
     const char *dir;              /* root of bus directories; NULL: $SPATE_DIR, else /dev/shm/spate */
-    const char *participant_name; /* what tools show for this process, <= 31 bytes; NULL: the program's name */
+    const char *participant_name; /* what tools show for this process, cut to 31 bytes; NULL: the program's name */
     uint32_t participants_max;    /* slots of a bus that is created now, 1..4096; default 256 */
     uint32_t mode;                /* file mode of a bus that is created now, e.g. 0660; 0: 0666 less the umask */
     uint32_t flags;               /* enum spate_bus_flags */
@@ -106,14 +107,14 @@ struct spate_bus_options {
 SPATE_API void spate_bus_options_init(struct spate_bus_options *options);
 
 /* spate_bus_open: open a bus, creating it on first use, and join it as a participant.
- *   name       a bus name (as topic names), or a path (anything with a '/'); NULL: $SPATE_BUS, else "default"
+ *   name       a bus name (as topic names), or a path (anything with a '/'); NULL or "": $SPATE_BUS, else "default"
  *   options    NULL for defaults
  *   ret_bus    the handle; close it with spate_bus_close
  * Returns      0
- *              -ENOENT   SPATE_BUS_OPEN_ONLY, and there is no such bus
+ *              -ENOENT   SPATE_BUS_OPEN_ONLY or SPATE_BUS_OBSERVE, and there is no such bus (-ENOTDIR: a file is in the way)
  *              -ENOSPC   the memory file system is full: enlarge it (`mount -o remount,size=...`, docker --shm-size)
  *              -EUSERS   every participant slot is taken by a live process: create the bus with more
- *              -EACCES   no permission for the directory or its files
+ *              -EACCES   no permission: who takes part must be able to write the file `bus` (mode, and umask of who created it)
  *              -EPROTO   the bus was made by a build with another layout version (both are named)
  *              -EBADMSG  a file there is truncated, foreign or damaged
  * Threads      any number of buses per process, each handle for one thread at a time. Its topics, producers and
@@ -161,8 +162,10 @@ struct spate_topic_config {
     int32_t numa_node;      /* node that the ring's memory is bound to; SPATE_ANY (default): first touch decides */
     uint32_t huge_pages;    /* enum spate_huge_pages; default none */
     int64_t uid, gid;       /* owner of the topic's files; -1 (default): the creator's */
-    uint32_t producer_mode; /* who may produce, as the rw bits of a file mode, e.g. 0600, 0660; 0: as the bus */
-    uint32_t consumer_mode; /* who may consume, likewise; 0: as the bus */
+    uint32_t producer_mode; /* who may produce, as a file mode, e.g. 0600, 0660: per class rw, r (may look: stat, dump, verify) or
+                             * nothing; 0: as the bus */
+    uint32_t consumer_mode; /* who may consume, likewise; 0: as the bus. Whoever may produce may consume as well, and all of them
+                             * must be able to write the bus (spate_bus_options.mode) */
 };
 
 struct spate_topic_info {
@@ -183,7 +186,8 @@ SPATE_API void spate_topic_config_init(struct spate_topic_config *config);
 /* spate_topic_config_set: set one field from text, as `spate topic create --config k=v` does.
  *   key        "partitions", "ring", "mode", "alignment", "timestamp", "producers", "consumers", "numa", "huge",
  *              "user", "group", "producer_mode", "consumer_mode"
- *   value      numbers take K/M/G (binary); mode concurrent|exclusive; timestamp clock|caller|none; huge none|try|require
+ *   value      numbers take K/M/G (binary); mode concurrent|exclusive; timestamp clock|caller|none; huge none|try|require;
+ *              numa a node or any; user and group a name or a number
  * Returns      0, -EINVAL with the key, the allowed values and the nearest known key in spate_last_error */
 SPATE_API int spate_topic_config_set(struct spate_topic_config *config, const char *key, const char *value);
 
@@ -205,8 +209,8 @@ SPATE_API int spate_topic_create(spate_bus *bus, const char *name, const struct 
 SPATE_API int spate_topic_open(spate_bus *bus, const char *name, spate_topic **ret_topic);
 
 /* spate_topic_wait: as spate_topic_open, but wait for a topic that is not there yet.
- * Returns      as spate_topic_open; -ETIMEDOUT; -EINTR after a signal. Looks every 10 ms (inotify is not to be had on every
- *              memory file system, and creating topics is rare) */
+ * Returns      as spate_topic_open; -ETIMEDOUT (the text names the topic); -EINTR after a signal. Looks every 10 ms (inotify is
+ *              not to be had on every memory file system, and creating topics is rare) */
 SPATE_API int spate_topic_wait(spate_bus *bus, const char *name, int64_t timeout, spate_topic **ret_topic);
 
 SPATE_API void spate_topic_close(spate_topic *topic);
@@ -223,8 +227,8 @@ enum spate_delete_flags { SPATE_DELETE_FORCE = 1 << 0 };
 /* spate_topic_delete: remove a topic; memory is given back when the last process unmaps it.
  *   flags      SPATE_DELETE_FORCE: also while live producers or consumers use it. They learn of it: publishing gives -ESTALE
  *              (at the next commit, at the latest after a sixteenth of the ring), polling gives -ESTALE once everything was read
- * Returns      0, -ENOENT, -EACCES, -EPERM (the bus is only observed), -EBUSY (in use, the text names by whom; nothing was
- *              changed)
+ * Returns      0, -ENOENT, -EACCES (only the owner of the topic or of the bus, or root, may), -EPERM (the bus is only observed),
+ *              -EBUSY (in use: a live producer that has published, or a consumer; the text names it); nothing was changed then
  * Dies here    before the topic is marked: nothing happened. After: whoever opens or creates the name next finishes the deletion */
 SPATE_API int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags);
 
@@ -247,7 +251,8 @@ struct spate_record {
     uint32_t key_size; /* 0..SPATE_KEY_SIZE_MAX */
     const void *value; /* spate_claim: ignored, value_size bytes are reserved */
     uint32_t value_size;
-    const struct spate_header *headers; /* publish only; read with spate_record_header */
+    const struct spate_header *headers; /* publish only; read with spate_record_header (to forward a record, read its headers into
+                                         * an array and set this) */
     uint32_t headers_count;             /* publish and read */
     const void *headers_block;          /* read only: encoded headers, for spate_record_header */
     uint32_t headers_block_size;
@@ -270,7 +275,7 @@ enum spate_wait_strategy {
 struct spate_producer_options {
     size_t size;      /* set by spate_producer_options_init */
     uint32_t wait;    /* enum spate_wait_strategy, for room in a full ring */
-    const char *name; /* shown by tools, <= 31 bytes; NULL: the participant's */
+    const char *name; /* shown by tools, cut to 31 bytes; NULL: the participant's */
 };
 
 SPATE_API void spate_producer_options_init(struct spate_producer_options *options);
@@ -376,7 +381,7 @@ struct spate_consumer_options {
     uint32_t wait;        /* enum spate_wait_strategy */
     int64_t gate_timeout; /* ns a full ring waits for this consumer (gate) before it is evicted; default SPATE_FOREVER (a dead
                                 * consumer is dropped at once, whatever this says) */
-    const char *name;     /* shown by tools, <= 31 bytes; NULL: the participant's */
+    const char *name;     /* shown by tools, cut to 31 bytes; NULL: the participant's */
 };
 
 SPATE_API void spate_consumer_options_init(struct spate_consumer_options *options);

@@ -37,7 +37,7 @@ static const struct {
     {ENOTSUP, "this system has no huge pages or no such NUMA node: provide them, or configure `try` or none"},
     {EOVERFLOW, "records were lost: spate_consumer_gap says which and why; the next poll goes on behind them"},
     {EPERM, "the bus is only observed: open it without SPATE_BUS_OBSERVE; or only root may give files to another user or group"},
-    {EPROTO, "made by a build with another layout version: use matching builds, or delete the bus and create it anew"},
+    {EPROTO, "made by a build with another layout version: use matching builds, or remove the bus directory when nobody uses it"},
     {ERANGE, "no such partition, or the offset is no longer or not yet in the ring: see spate_offsets"},
     {ESTALE, "the topic was deleted: open it anew"},
     {ETIMEDOUT, "nothing happened in time: wait longer, or see with `spate stat` what holds it up"},

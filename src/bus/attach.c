@@ -12,12 +12,15 @@
 #include "base/error.h"
 #include "bus/internal.h"
 #include "bus/path.h"
+#include "shm/descriptor.h"
 
 static int check_identity(const struct spate_topic *topic, uint32_t partition, const struct sp_file_header *header,
                           const char *path)
 {
     if (memcmp(header->id, topic->info.id, sizeof header->id) != 0 || header->partition != partition)
-        return sp_fail(-EBADMSG, "%s belongs to another topic or partition (somebody copied or renamed it): delete the topic",
+        return sp_fail(-EBADMSG,
+                       "%s belongs to another topic or partition (somebody copied or renamed it): delete the topic (`spate topic "
+                       "delete --force`)",
                        path);
     return 0;
 }
@@ -28,9 +31,10 @@ static int map_ring(struct spate_topic *topic, uint32_t partition, bool writable
     struct sp_map whole = {0};
 
     snprintf(name, sizeof name, "%u.ring", partition);
-    snprintf(path, sizeof path, "%s/%s/%s", topic->bus->registry.path, topic->info.name, name);
+    snprintf(path, sizeof path, "%s/%s", topic->bus->registry.path, topic->info.name);
     /* The whole file once, to check it; then header and mirrored data, which is how it stays. */
     int error = sp_map_file(topic->dir_fd, name, writable, SP_RING_HEADER_SIZE, path, &whole);
+    snprintf(path, sizeof path, "%s/%s/%s", topic->bus->registry.path, topic->info.name, name);
     if (error)
         return error;
     const struct sp_ring_header *header = whole.address;
@@ -46,9 +50,11 @@ static int map_ring(struct spate_topic *topic, uint32_t partition, bool writable
         regions = sp_ring_regions(header->producers_max, capacity, page_size);
     /* what was checked is now in locals; a header that changes under us must not matter */
     if (!error && (regions.file_size != whole.size || capacity != topic->info.ring_capacity))
-        error = sp_fail(-EBADMSG, "%s does not fit its topic (ring of %llu bytes, topic says %llu): delete the topic", path,
-                        (unsigned long long)capacity, (unsigned long long)topic->info.ring_capacity);
-    int fd = error ? -1 : openat(topic->dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
+        error = sp_fail(
+            -EBADMSG,
+            "%s does not fit its topic (ring of %llu bytes, topic says %llu): delete the topic (`spate topic delete --force`)",
+            path, (unsigned long long)capacity, (unsigned long long)topic->info.ring_capacity);
+    int fd = error ? -1 : sp_open_at(topic->dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW, 0);
     if (!error && fd < 0)
         error = sp_fail(-errno, "cannot open %s: %s", path, strerror(errno));
     if (!error)
@@ -71,9 +77,10 @@ static int attach(struct spate_topic *topic, uint32_t partition, enum sp_access 
     if (error)
         return error;
     snprintf(name, sizeof name, "%u.cursors", partition);
-    snprintf(path, sizeof path, "%s/%s/%s", topic->bus->registry.path, topic->info.name, name);
+    snprintf(path, sizeof path, "%s/%s", topic->bus->registry.path, topic->info.name);
     error = sp_map_file(topic->dir_fd, name, access != SP_ACCESS_OBSERVE, sizeof(struct sp_cursors_header), path,
                         &attachment->cursors_map);
+    snprintf(path, sizeof path, "%s/%s/%s", topic->bus->registry.path, topic->info.name, name);
     if (error)
         return error;
     struct sp_cursors_header *cursors = attachment->cursors_map.address;
@@ -91,7 +98,10 @@ static int attach(struct spate_topic *topic, uint32_t partition, enum sp_access 
         ring->unit_shift > 7 || ring->consumers_max != topic->info.consumers_max || ring->mode != topic->info.mode ||
         ring->record_size_max != sp_ring_record_size_max(ring->capacity) ||
         ring->chunk_size != sp_ring_chunk_size(ring->capacity) || 1u << ring->unit_shift != topic->info.alignment)
-        return sp_fail(-EBADMSG, "%s and its topic disagree, or its ring changed while it was opened: delete the topic", path);
+        return sp_fail(
+            -EBADMSG,
+            "%s and its topic disagree, or its ring changed while it was opened: delete the topic (`spate topic delete --force`)",
+            path);
     return 0;
 }
 
@@ -101,6 +111,16 @@ static void unmap(struct sp_attachment *attachment)
     sp_unmap(&attachment->data_map);
     sp_unmap(&attachment->cursors_map);
     free(attachment);
+}
+
+/* A file of the partition is not there: with the whole topic, or alone? */
+static int file_is_missing(const struct spate_topic *topic, uint32_t partition)
+{
+    /* E11 owner: the mark comes before any file goes */
+    if (atomic_load_explicit(&topic->file->state, memory_order_acquire) != SP_STATE_LIVE)
+        return sp_fail(-ESTALE, "topic %s was deleted: open it anew", topic->info.name);
+    return sp_fail(-EBADMSG, "topic %s misses a file of partition %u: delete it (`spate topic delete --force`)", topic->info.name,
+                   partition);
 }
 
 int sp_attach(struct spate_topic *topic, uint32_t partition, enum sp_access access, struct sp_attachment **ret)
@@ -113,7 +133,7 @@ int sp_attach(struct spate_topic *topic, uint32_t partition, enum sp_access acce
         attachment = calloc(1, sizeof *attachment);
         error = attachment ? attach(topic, partition, access, attachment) : sp_fail(-ENOMEM, "no memory for an attachment");
         if (error == -ENOENT)
-            error = sp_fail(-ESTALE, "topic %s was deleted: open it anew", topic->info.name);
+            error = file_is_missing(topic, partition);
         if (error) {
             if (attachment)
                 unmap(attachment);
@@ -145,9 +165,10 @@ int sp_ring_lock(struct spate_topic *topic, uint32_t partition, int64_t timeout,
 
     snprintf(name, sizeof name, "%u.cursors", partition);
     int error = sp_lock_open(ret, topic->dir_fd, name, O_RDWR);
+    if (error == -ENOENT)
+        return file_is_missing(topic, partition);
     if (error)
-        return sp_fail(error == -ENOENT ? -ESTALE : error, "cannot open %s of topic %s to lock it: %s", name, topic->info.name,
-                       strerror(-error));
+        return sp_fail(error, "cannot open %s of topic %s to lock it: %s", name, topic->info.name, strerror(-error));
     error = sp_lock_wait(ret, 0, timeout);
     if (error) {
         sp_lock_close(ret);

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/hook.h"
 #include "ring/record.h"
 #include "shm/handle.h"
 
@@ -40,6 +41,8 @@ static int take_options(const struct spate_topic *topic, const struct spate_cons
             if (ret->partitions[j] == ret->partitions[i])
                 return sp_fail(-EINVAL, "partition %d is named twice", ret->partitions[i]);
     }
+    if (ret->start == SPATE_START_LAST && ret->start_value < 0)
+        return sp_fail(-EINVAL, "start_value %lld: how many of the last offsets cannot be negative", (long long)ret->start_value);
     if (ret->partitions && ret->partitions_count == 0)
         return sp_fail(-EINVAL, "a list of 0 partitions: give NULL for all");
     return 0;
@@ -77,8 +80,10 @@ static int take_slot(struct spate_consumer *consumer, struct sp_consumer_lane *l
                         topic->info.name, lane->partition, ring->consumers_max);
     } else {
         struct sp_cursor *mine = &ring->cursors->slots[slot];
-        atomic_store_explicit(&mine->state, SP_CURSOR_FREE, memory_order_release); /* E12 evict */
-        atomic_store_explicit(&mine->asleep, 0, memory_order_release);             /* E7 sleep */
+        /* E12 evict: whoever still means the slot's last holder finds another generation. relaxed: read under the ring lock */
+        uint32_t last = atomic_load_explicit(&mine->state, memory_order_relaxed);
+        atomic_store_explicit(&mine->state, sp_cursor_next(last, SP_CURSOR_FREE), memory_order_release);
+        atomic_store_explicit(&mine->asleep, 0, memory_order_release); /* E7 sleep */
         mine->policy = consumer->policy;
         mine->gate_timeout = consumer->gate_timeout;
         memcpy(mine->name, consumer->name, sizeof mine->name);
@@ -98,9 +103,11 @@ static void close_lane(struct spate_consumer *consumer, struct sp_consumer_lane 
         return;
     if (lane->reader.cursor) {
         struct sp_cursor *cursor = lane->reader.cursor;
-        atomic_store_explicit(&cursor->asleep, 0, memory_order_release);             /* E7 sleep */
-        atomic_store_explicit(&cursor->state, SP_CURSOR_FREE, memory_order_release); /* E12 evict: it no longer gates */
-        atomic_store_explicit(&cursor->owner, 0, memory_order_release);              /* E11 owner */
+        atomic_store_explicit(&cursor->asleep, 0, memory_order_release); /* E7 sleep */
+        /* E12 evict: it no longer gates; relaxed: the generation is our own */
+        uint32_t word = atomic_load_explicit(&cursor->state, memory_order_relaxed);
+        atomic_store_explicit(&cursor->state, sp_cursor_word(word, SP_CURSOR_FREE), memory_order_release);
+        atomic_store_explicit(&cursor->owner, 0, memory_order_release); /* E11 owner */
         sp_wake_space(&lane->attachment->ring);
     }
     sp_detach(consumer->topic, lane->partition, SP_ACCESS_CONSUME);
@@ -194,14 +201,17 @@ static void settle(struct sp_consumer_lane *lane)
             sp_reader_release(reader);
         return;
     }
+    SP_HOOK("settle:found");
     /* the poll stepped over the record it found: walk from where it began to just before it */
     struct sp_place place = reader->first;
     while (place.offset < (uint64_t)record.offset && sp_ring_step(reader->ring, place, &size, &count)) {
         place.position += size;
         place.offset += count;
     }
-    if (sp_reader_is_lapped(reader, reader->first.position))
-        return; /* what was walked may be garbage; the next poll reports the loss */
+    if (sp_reader_is_lapped(reader, reader->first.position)) {
+        sp_reader_rewind(reader); /* what was walked may be garbage; the next poll reports the loss */
+        return;
+    }
     reader->next = reader->first = place;
     sp_reader_release(reader);
 }
@@ -209,31 +219,35 @@ static void settle(struct sp_consumer_lane *lane)
 /* The offset that the last n records before `published` begin with. */
 static int64_t last_n(struct sp_place oldest, struct sp_place published, int64_t n)
 {
-    if (n < 0 || published.offset <= oldest.offset || (uint64_t)n >= published.offset - oldest.offset)
+    if (published.offset <= oldest.offset || (uint64_t)n >= published.offset - oldest.offset)
         return (int64_t)oldest.offset;
     return (int64_t)published.offset - n;
 }
 
-static int find_start(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value,
-                      struct sp_place *ret)
+/* Where to begin: a boundary, and what is to be stepped over from there. */
+struct beginning {
+    struct sp_place place;
+    uint64_t discard_below;
+    int64_t discard_before;
+};
+
+/* -EAGAIN: the mark that led there was overtaken meanwhile. */
+static int find_start(const struct spate_consumer *consumer, const struct sp_consumer_lane *lane, uint32_t start, int64_t value,
+                      struct beginning *ret)
 {
     const struct sp_ring *ring = &lane->attachment->ring;
-    struct sp_reader *reader = &lane->reader;
     const uint64_t lowest = sp_ring_oldest_position(ring);
     const struct sp_place oldest = sp_mark_oldest(ring, lowest);
     const struct sp_place published = sp_ring_published(ring);
 
-    uint64_t discard_below = 0;
-    int64_t discard_before = INT64_MIN;
-
+    *ret = (struct beginning){.place = oldest, .discard_before = INT64_MIN};
     switch (start) {
-    case SPATE_START_BEGINNING: *ret = oldest; break;
+    case SPATE_START_BEGINNING: break;
     case SPATE_START_TIME:
         if (ring->timestamp == SPATE_TIMESTAMP_NONE)
             return sp_fail(-ENODATA, "topic %s keeps no timestamps: start by offset, or create it with timestamp=clock",
                            consumer->topic->info.name);
-        discard_before = value;
-        *ret = oldest;
+        ret->discard_before = value;
         break;
     case SPATE_START_OFFSET:
     case SPATE_START_LAST:
@@ -243,35 +257,45 @@ static int find_start(struct spate_consumer *consumer, struct sp_consumer_lane *
             return sp_fail(-ERANGE, "offset %lld is not in the ring of topic %s, partition %u: it holds %llu to %llu",
                            (long long)value, consumer->topic->info.name, lane->partition, (unsigned long long)oldest.offset,
                            (unsigned long long)sp_ring_tail(ring).offset);
-        *ret = (uint64_t)value == published.offset ? published : sp_mark_before(ring, lowest, (uint64_t)value);
-        discard_below = (uint64_t)value;
-        break;
-    default: *ret = published; break;
+        ret->discard_below = (uint64_t)value;
+        ret->place = ret->discard_below == published.offset ? published : sp_mark_before(ring, lowest, ret->discard_below);
+        return ret->place.offset > ret->discard_below ? -EAGAIN : 0;
+    default: ret->place = published; break;
     }
-    reader->discard_below = discard_below; /* a seek that failed changes nothing */
-    reader->discard_before = discard_before;
     return 0;
 }
 
 int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value)
 {
-    struct sp_place place;
+    struct sp_reader *reader = &lane->reader;
+    struct beginning at;
+    bool moved = false, evicted = false;
 
     /* Producers may pass the place before we hold it; then the next one is newer. */
     for (int tries = 0; tries < 1000; tries++) {
-        int error = find_start(consumer, lane, start, value, &place);
-        if (error)
+        int error = find_start(consumer, lane, start, value, &at);
+        if (error == -EAGAIN)
+            continue;
+        if (error) {
+            if (moved) /* a seek that failed changes nothing */
+                sp_reader_put_back(reader, evicted);
             return error;
-        if (tries > 900)
-            place = sp_ring_tail(&lane->attachment->ring);
-        if (sp_reader_place(&lane->reader, place) == 0) {
-            lane->stuck_since = 0;
-            lane->touched = false;
-            if (lane->reader.discard_below || lane->reader.discard_before != INT64_MIN)
-                settle(lane);
-            return 0;
         }
+        if (tries > 900 && start != SPATE_START_OFFSET)
+            at.place = sp_ring_tail(&lane->attachment->ring);
+        moved = true;
+        if (sp_reader_place(reader, at.place, &evicted) != 0)
+            continue;
+        reader->discard_below = at.discard_below;
+        reader->discard_before = reader->first_discard_before = at.discard_before;
+        lane->stuck_since = 0;
+        lane->touched = false;
+        if (at.discard_below || at.discard_before != INT64_MIN)
+            settle(lane);
+        return 0;
     }
+    if (moved)
+        sp_reader_put_back(reader, evicted);
     return sp_fail(-ERANGE, "producers pass every place in topic %s, partition %u before it can be held: make its ring larger",
                    consumer->topic->info.name, lane->partition);
 }
@@ -322,6 +346,8 @@ int spate_seek(spate_consumer *consumer, int32_t partition, uint32_t start, int6
         return error;
     if (start > SPATE_START_LAST)
         return sp_fail(-EINVAL, "start %u: see enum spate_start", start);
+    if (start == SPATE_START_LAST && value < 0)
+        return sp_fail(-EINVAL, "value %lld: how many of the last offsets cannot be negative", (long long)value);
     return for_lanes(consumer, partition, seek_lane, &seek);
 }
 
@@ -415,5 +441,10 @@ int spate_record_header(const struct spate_record *record, uint32_t index, struc
 {
     if (!record || !ret_header)
         return sp_fail(-EINVAL, "record or ret_header is NULL");
-    return sp_record_headers_decode(record->headers_block, record->headers_block_size, record->headers_count, index, ret_header);
+    int error =
+        sp_record_headers_decode(record->headers_block, record->headers_block_size, record->headers_count, index, ret_header);
+    if (error == -ENOENT)
+        return sp_fail(error, "header %u: the record has %u", index, record->headers_count);
+    return error ? sp_fail(error, "the record's headers are damaged, or were overwritten while they were read (see spate_check)")
+                 : 0;
 }

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "bus/consumer.h"
+#include "shm/descriptor.h"
 #include "shm/handle.h"
 #include "shm/sleep.h"
 
@@ -50,6 +51,14 @@ static void lower_flags(struct spate_consumer *consumer)
         atomic_store_explicit(&consumer->lanes[i].reader.cursor->asleep, 0, memory_order_release); /* E7 sleep */
 }
 
+/* Its topic was deleted, it does not know yet, and no claim that may still be committed lies in between. */
+static bool is_news_of_deletion(const struct sp_consumer_lane *lane)
+{
+    const struct sp_ring *ring = &lane->attachment->ring;
+    return !lane->deleted && atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE && /* E11 owner */
+           (int64_t)(sp_ring_tail(ring).position - lane->reader.next.position) <= 0;
+}
+
 static bool has_something(struct spate_consumer *consumer)
 {
     for (uint32_t i = 0; i < consumer->lanes_count; i++) {
@@ -57,9 +66,7 @@ static bool has_something(struct spate_consumer *consumer)
         if (lane->paused)
             continue;
         if (sp_ring_is_committed(&lane->attachment->ring, lane->reader.next) ||
-            sp_reader_is_lapped(&lane->reader, lane->reader.next.position) ||
-            (!lane->deleted &&
-             atomic_load_explicit(&lane->attachment->ring.header->state, memory_order_acquire) != SP_STATE_LIVE)) /* E11 owner */
+            sp_reader_is_lapped(&lane->reader, lane->reader.next.position) || is_news_of_deletion(lane))
             return true;
     }
     return false;
@@ -168,8 +175,8 @@ static int open_fd(struct spate_consumer *consumer)
     int error = sp_wake_acquire(&consumer->topic->bus->registry, SP_WAKE_PIPE, &consumer->pipe_slot, &consumer->pipe_fd);
     if (error)
         return error;
-    consumer->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    consumer->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    consumer->timer_fd = sp_above_standard(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    consumer->poll_fd = sp_above_standard(epoll_create1(EPOLL_CLOEXEC));
     if (consumer->timer_fd < 0 || consumer->poll_fd < 0 ||
         epoll_ctl(consumer->poll_fd, EPOLL_CTL_ADD, consumer->pipe_fd, &readable) < 0 ||
         epoll_ctl(consumer->poll_fd, EPOLL_CTL_ADD, consumer->timer_fd, &readable) < 0) {

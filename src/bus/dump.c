@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "bus/walk.h"
 #include "layout/topic_layout.h"
+#include "shm/descriptor.h"
 #include "shm/map.h"
 
 struct dump {
@@ -126,7 +127,7 @@ int spate_dump(const char *path, struct spate_dump_info *ret_info, int (*visit)(
     if (!path)
         return sp_fail(-EINVAL, "path is NULL");
     /* O_NONBLOCK: a pipe is refused, not waited for */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = sp_open_at(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
     if (fd < 0)
         return sp_fail(-errno, "cannot open %s: %s", path, strerror(errno));
     int result = map(&dump, fd, path);

@@ -26,6 +26,7 @@
 #include "bus/internal.h"
 #include "bus/path.h"
 #include "bus/remove.h"
+#include "shm/descriptor.h"
 #include "shm/handle.h"
 
 #define GONE_PREFIX "~gone."
@@ -109,7 +110,7 @@ static bool is_unfinished(struct spate_bus *bus, const char *entry)
 static void remove_unfinished(struct gc *gc)
 {
     const int bus_fd = gc->bus->registry.dir_fd;
-    int fd = openat(bus_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = sp_open_at(bus_fd, ".", O_RDONLY | O_DIRECTORY, 0);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 
     if (!directory) {
@@ -183,7 +184,7 @@ static int open_root(const char *dir, char path[SP_PATH_SIZE], int *ret_fd)
     int error = sp_bus_root(dir, path);
     if (error)
         return error;
-    *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *ret_fd = sp_open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     return *ret_fd < 0 ? sp_fail(-errno, "cannot open the directory of buses %s: %s (see --dir, SPATE_DIR)", path, strerror(errno))
                        : 0;
 }
@@ -216,7 +217,7 @@ struct gc_dir {
 static bool holds_something(int bus_fd)
 {
     bool found = false;
-    int fd = openat(bus_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = sp_open_at(bus_fd, ".", O_RDONLY | O_DIRECTORY, 0);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 
     if (!directory) {
@@ -276,7 +277,7 @@ static int try_to_remove(void *context, const char *name)
     struct gc_dir *gc = context;
     char path[SP_PATH_SIZE];
 
-    int bus_fd = openat(gc->root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int bus_fd = sp_open_at(gc->root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
     if (bus_fd < 0)
         return 0; /* not ours to enter, or gone */
     int result = remove_bus(gc, name, bus_fd);

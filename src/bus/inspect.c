@@ -195,9 +195,10 @@ static int visit_cursors(struct spate_bus *bus, const struct sp_ring *ring, int 
         struct spate_cursor_info info = {
             .slot = i,
             .policy = cursor->policy == SPATE_POLICY_GATE ? SPATE_POLICY_GATE : SPATE_POLICY_SKIP,
-            .evicted = atomic_load_explicit(&cursor->state, memory_order_acquire) == SP_CURSOR_EVICTED, /* E12 evict */
-            .asleep = atomic_load_explicit(&cursor->asleep, memory_order_acquire) != 0,                 /* E7 sleep */
-            .position = atomic_load_explicit(&cursor->read_position, memory_order_acquire),             /* E2 release */
+            .evicted =
+                sp_cursor_state(atomic_load_explicit(&cursor->state, memory_order_acquire)) == SP_CURSOR_EVICTED, /* E12 evict */
+            .asleep = atomic_load_explicit(&cursor->asleep, memory_order_acquire) != 0,                           /* E7 sleep */
+            .position = atomic_load_explicit(&cursor->read_position, memory_order_acquire),                       /* E2 release */
             /* relaxed: for people; may be newer than the position */
             .offset = (int64_t)atomic_load_explicit(&cursor->read_offset, memory_order_relaxed),
             .gate_timeout = cursor->gate_timeout,
@@ -216,7 +217,7 @@ static uint64_t count_bytes_used(const struct sp_ring *ring)
 
     for (uint32_t i = 0, n = count_used(&ring->cursors->consumers_used, ring->consumers_max); i < n; i++) {
         const struct sp_cursor *cursor = &ring->cursors->slots[i];
-        if (atomic_load_explicit(&cursor->state, memory_order_acquire) != SP_CURSOR_ACTIVE || /* E12 evict */
+        if (sp_cursor_state(atomic_load_explicit(&cursor->state, memory_order_acquire)) != SP_CURSOR_ACTIVE || /* E12 evict */
             cursor->policy != SPATE_POLICY_GATE)
             continue;
         uint64_t position = atomic_load_explicit(&cursor->read_position, memory_order_acquire); /* E2 release */

@@ -34,7 +34,7 @@ static int recover(struct spate_consumer *consumer, struct sp_consumer_lane *lan
 {
     struct sp_reader *reader = &lane->reader;
     const struct sp_ring *ring = &lane->attachment->ring;
-    const uint64_t first = reader->next.offset;
+    const uint64_t first = sp_max(reader->next.offset, reader->discard_below); /* what was not wanted is not lost */
     struct sp_place place = reader->next; /* an evicted gate that nobody has passed yet loses nothing */
 
     /* Producers may pass the new place too before we hold it; the next one is newer, and the last one the tail, which nobody
@@ -42,12 +42,12 @@ static int recover(struct spate_consumer *consumer, struct sp_consumer_lane *lan
     for (int tries = 0; tries < 1000; tries++) {
         if (place.position < sp_ring_oldest_position(ring))
             place = sp_mark_oldest(ring, sp_ring_oldest_position(ring));
-        if (sp_reader_place(reader, place) == 0)
+        if (sp_reader_place(reader, place, NULL) == 0)
             break;
     }
     reader->next = reader->first = place;
     lane->stuck_since = 0;
-    if (place.offset == first)
+    if (place.offset <= first)
         return 0;
     return report_gap(consumer, lane, reader->gate ? SPATE_LOST_EVICTED : SPATE_LOST_SKIPPED, first, place.offset);
 }
@@ -72,8 +72,12 @@ int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *recor
         struct sp_consumer_lane *lane = &consumer->lanes[index];
         consumer->next_lane = index + 1 == consumer->lanes_count ? 0 : index + 1;
         deleted += lane->deleted;
-        if (lane->paused)
+        if (lane->paused) {
+            /* E11 owner: what it holds may still be read, after spate_resume */
+            if (!lane->deleted)
+                deleted += atomic_load_explicit(&lane->attachment->ring.header->state, memory_order_acquire) != SP_STATE_LIVE;
             continue;
+        }
         int got = sp_reader_poll(&lane->reader, records + n, count - n);
         if (SP_UNLIKELY(got < 0)) {
             if (n > 0) {

@@ -15,7 +15,8 @@ struct sp_lane {
     int32_t partition;
     bool deleted;
     int64_t rescued;        /* monotonic time of the last rescue */
-    struct sp_blocker gate; /* the consumer that was in the way then, */
+    struct sp_blocker gate; /* the consumer that was in the way then, where it stood, */
+    uint32_t gate_word;     /* its cursor's state word (0: none yet), */
     int64_t gate_since;     /* and since when it has not moved */
 };
 

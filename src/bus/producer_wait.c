@@ -10,6 +10,7 @@
 #include "base/arch.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/hook.h"
 #include "bus/producer.h"
 #include "shm/handle.h"
 #include "shm/sleep.h"
@@ -18,13 +19,15 @@
 #define SLICE_GATE (2 * SP_NS_PER_MS)    /* between two looks at a gating consumer's life and deadline */
 #define SLICE_CLAIM (100 * SP_NS_PER_US) /* a live claimant wakes nobody: it is looked at */
 
-static void evict(struct spate_producer *producer, struct sp_lane *lane, struct sp_cursor *cursor)
-{
-    uint32_t active = SP_CURSOR_ACTIVE;
+#define DAMAGED_PATIENCE SP_NS_PER_S /* with a gate that stands where none can stand */
 
+/* `active` is the state word of the very placing that stood still: whoever has the slot by now, or has sought meanwhile, is safe. */
+static void evict(struct spate_producer *producer, struct sp_lane *lane, struct sp_cursor *cursor, uint32_t active)
+{
+    SP_HOOK("evict:decided");
     /* E12 evict; relaxed: on failure somebody else was quicker */
-    if (!atomic_compare_exchange_strong_explicit(&cursor->state, &active, SP_CURSOR_EVICTED, memory_order_acq_rel,
-                                                 memory_order_relaxed))
+    if (!atomic_compare_exchange_strong_explicit(&cursor->state, &active, sp_cursor_word(active, SP_CURSOR_EVICTED),
+                                                 memory_order_acq_rel, memory_order_relaxed))
         return;
     sp_count(&lane->writer.slot->counters[SP_PRODUCER_EVICTIONS], 1);
     sp_wake_sleepers(producer->topic->bus, &lane->attachment->ring, NULL); /* so that it learns of it at once */
@@ -36,20 +39,27 @@ static bool rescue_from_consumer(struct spate_producer *producer, struct sp_lane
     struct sp_ring *ring = &lane->attachment->ring;
     struct sp_cursor *cursor = &ring->cursors->slots[blocker->slot];
     struct sp_repair_result repaired;
+    uint32_t word = atomic_load_explicit(&cursor->state, memory_order_acquire);  /* E12 evict: before all that it stands for */
     uint64_t owner = atomic_load_explicit(&cursor->owner, memory_order_acquire); /* E11 owner */
 
     if (owner == 0 || !sp_registry_alive(&producer->topic->bus->registry, owner))
         return sp_partition_repair(producer->topic, (uint32_t)lane->partition, lane->attachment, 0, &repaired) == 0;
-    if (lane->gate.kind != SP_BLOCKER_CONSUMER || lane->gate.slot != blocker->slot || lane->gate.position != blocker->position) {
-        lane->gate = *blocker;
+    uint64_t position = atomic_load_explicit(&cursor->read_position, memory_order_acquire); /* E2 release */
+    if (sp_cursor_state(word) != SP_CURSOR_ACTIVE)
+        return true; /* it holds nobody any more */
+    if (lane->gate_word != word || lane->gate.slot != blocker->slot || lane->gate.position != position) {
+        lane->gate = (struct sp_blocker){SP_BLOCKER_CONSUMER, blocker->slot, position};
+        lane->gate_word = word;
         lane->gate_since = now;
         sp_count(&lane->writer.slot->counters[SP_PRODUCER_STALLS], 1);
         return false;
     }
     int64_t limit = cursor->gate_timeout;
+    if (sp_ring_tail(ring).position - position > ring->capacity && (limit < 0 || limit > DAMAGED_PATIENCE))
+        limit = DAMAGED_PATIENCE;
     if (limit < 0 || now - lane->gate_since < limit)
         return false;
-    evict(producer, lane, cursor);
+    evict(producer, lane, cursor, word);
     return true;
 }
 

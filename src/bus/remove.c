@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "shm/descriptor.h"
 
 int sp_unfinished_name(const struct spate_bus *bus, char name[64])
 {
@@ -26,7 +27,7 @@ int sp_unfinished_name(const struct spate_bus *bus, char name[64])
 static int remove_tree(int dir_fd, const char *name, int depth)
 {
     int error = 0;
-    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = sp_open_at(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 
     if (!directory) {

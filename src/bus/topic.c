@@ -16,6 +16,7 @@
 #include "bus/internal.h"
 #include "bus/path.h"
 #include "bus/remove.h"
+#include "shm/descriptor.h"
 #include "shm/handle.h"
 
 static void fill_info(struct spate_topic_info *info, const struct sp_topic_file *file)
@@ -64,7 +65,7 @@ static int read_topic(struct spate_topic *topic, const char *name)
     if (error == -ENOENT && !is_current(topic, name))
         return sp_fail(-EAGAIN, "topic %s is being deleted", name);
     if (error == -ENOENT)
-        return sp_fail(-EBADMSG, "%s has no topic file: it is not a topic; delete the directory", path);
+        return sp_fail(-EBADMSG, "%s has no topic file: it is not a topic; `spate topic delete --force` removes it", path);
     if (error)
         return error;
     topic->file = topic->map.address;
@@ -106,7 +107,7 @@ int sp_topic_open_once(struct spate_bus *bus, const char *name, spate_topic **re
     pthread_mutex_init(&topic->mutex, NULL);
     atomic_init(&topic->references, 1);
     sp_topic_directory(name, directory);
-    topic->dir_fd = openat(bus->registry.dir_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    topic->dir_fd = sp_open_at(bus->registry.dir_fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
     if (topic->dir_fd < 0)
         error = sp_fail(-errno, "cannot open topic %s on bus %s: %s%s", name, bus->registry.path, strerror(errno),
                         errno == ENOENT ? "; create it first (`spate topic create`), or wait for it" : "");
@@ -315,7 +316,7 @@ static int visit_rings(struct spate_topic *topic, enum visit visit, bool is_forc
         struct sp_attachment *attachment;
         struct sp_lock lock;
         int error = sp_attach(topic, i, SP_ACCESS_PRODUCE, &attachment);
-        if (is_forced && (error == -EBADMSG || error == -EPROTO))
+        if (is_forced && (error == -EBADMSG || error == -EPROTO || error == -ESTALE)) /* damaged, or missing behind the mark */
             continue;
         if (error)
             return error;
@@ -343,6 +344,23 @@ static int mark_topic(struct spate_topic *topic)
     return 0;
 }
 
+/* Whether this process may take the topic's directory away: before it is marked, since nobody can use it after. */
+static int check_removable(const struct spate_topic *topic)
+{
+    const int bus_fd = topic->bus->registry.dir_fd;
+    const uid_t user = geteuid();
+    struct stat bus, own;
+
+    if (fstat(bus_fd, &bus) < 0 || fstat(topic->dir_fd, &own) < 0)
+        return sp_fail(-errno, "cannot look at topic %s: %s", topic->info.name, strerror(errno));
+    bool may = faccessat(bus_fd, ".", W_OK | X_OK, AT_EACCESS) == 0 && faccessat(topic->dir_fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
+    if ((bus.st_mode & S_ISVTX) && user != 0 && user != bus.st_uid && user != own.st_uid)
+        may = false;
+    return may ? 0
+               : sp_fail(-EACCES, "no permission to delete topic %s: it belongs to user %u; its owner or root may",
+                         topic->info.name, own.st_uid);
+}
+
 /* Of several deleters one works at a time, and the others find that the name is another topic's now, or nobody's. */
 int sp_topic_delete(struct spate_topic *topic, bool force)
 {
@@ -356,6 +374,8 @@ int sp_topic_delete(struct spate_topic *topic, bool force)
         error = sp_fail(-EBUSY, "topic %s is being deleted by another process, which does not go on", topic->info.name);
     else if (!is_current(topic, topic->info.name))
         error = sp_fail(-ENOENT, "topic %s was deleted just now", topic->info.name);
+    if (!error)
+        error = check_removable(topic);
     /* Nothing is changed before every partition was found accessible and unused. Whoever comes between the rounds learns of the
      * deletion like those of a forced one. */
     if (!error)
@@ -382,9 +402,13 @@ int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags)
     int error = spate_topic_open(bus, name, &topic);
     if ((error == -EBADMSG || error == -EPROTO) && force)
         return sp_remove_topic_directory(bus, name); /* no topic of ours; its owner may still be rid of it */
-    if (error)
-        return error;
-    error = sp_topic_delete(topic, force);
-    spate_topic_close(topic);
+    if (error == -ENOENT)
+        return sp_fail(error, "there is no topic %s on bus %s: see `spate topic list`", name, bus->registry.path);
+    if (!error) {
+        error = sp_topic_delete(topic, force);
+        spate_topic_close(topic);
+    }
+    if ((error == -EBADMSG || error == -EPROTO) && !force) /* the text argues with the previous one */
+        return sp_fail(error, "%s. With force (`spate topic delete --force`) it is removed as it is", spate_last_error());
     return error;
 }

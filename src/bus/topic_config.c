@@ -122,8 +122,8 @@ static int set_numa(struct spate_topic_config *c, const char *k, const char *v)
 {
     int64_t value = -1;
     int error = strcmp(v, "any") == 0 ? 0 : parse_number(k, v, 10, &value);
-    if (!error && value > 1023)
-        error = sp_fail(-EINVAL, "%s=%s is out of range", k, v);
+    if (error || value > 1023)
+        error = sp_fail(-EINVAL, "%s=%s: allowed are any, or a node's number", k, v);
     if (!error)
         c->numa_node = (int32_t)value;
     return error;
@@ -136,16 +136,22 @@ static int set_huge(struct spate_topic_config *c, const char *k, const char *v)
 
 static int set_user(struct spate_topic_config *c, const char *k, const char *v)
 {
-    const struct passwd *entry = getpwnam(v);
+    struct passwd buffer, *entry = NULL;
+    char text[4096];
+
+    (void)getpwnam_r(v, &buffer, text, sizeof text, &entry);
     c->uid = entry ? (int64_t)entry->pw_uid : -1;
-    return entry ? 0 : parse_number(k, v, 10, &c->uid);
+    return entry || parse_number(k, v, 10, &c->uid) == 0 ? 0 : sp_fail(-EINVAL, "%s=%s: neither a user's name nor a number", k, v);
 }
 
 static int set_group(struct spate_topic_config *c, const char *k, const char *v)
 {
-    const struct group *entry = getgrnam(v);
+    struct group buffer, *entry = NULL;
+    char text[16384]; /* its members' names are in there */
+
+    (void)getgrnam_r(v, &buffer, text, sizeof text, &entry);
     c->gid = entry ? (int64_t)entry->gr_gid : -1;
-    return entry ? 0 : parse_number(k, v, 10, &c->gid);
+    return entry || parse_number(k, v, 10, &c->gid) == 0 ? 0 : sp_fail(-EINVAL, "%s=%s: neither a group's name nor a number", k, v);
 }
 
 static int set_producer_mode(struct spate_topic_config *c, const char *k, const char *v)

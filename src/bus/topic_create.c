@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "bus/internal.h"
 #include "bus/remove.h"
+#include "shm/descriptor.h"
 #include "shm/handle.h"
 #include "shm/map.h"
 
@@ -30,6 +31,12 @@ struct creation {
     uint32_t page_size;
     uint32_t ring_mode, cursors_mode;
 };
+
+/* A class of a file mode with w and without r. */
+static bool wants_blind_writers(uint32_t mode)
+{
+    return (mode >> 1 & ~(mode >> 2) & 0111) != 0;
+}
 
 /* A caller compiled against an older, shorter struct keeps the defaults of the fields it does not know. */
 static int take_config(const struct spate_topic_config *given, struct spate_topic_config *ret)
@@ -55,6 +62,10 @@ static int take_config(const struct spate_topic_config *given, struct spate_topi
                        ret->consumers_max);
     if ((ret->producer_mode & ~0666u) || (ret->consumer_mode & ~0666u))
         return sp_fail(-EINVAL, "producer_mode %o, consumer_mode %o: only read and write bits are allowed, e.g. 0660",
+                       ret->producer_mode, ret->consumer_mode);
+    if (wants_blind_writers(ret->producer_mode) || wants_blind_writers(ret->consumer_mode))
+        return sp_fail(-EINVAL,
+                       "producer_mode %o, consumer_mode %o: a class (user, group, others) takes rw, r (to look) or nothing",
                        ret->producer_mode, ret->consumer_mode);
     if (ret->uid < -1 || ret->uid > UINT32_MAX || ret->gid < -1 || ret->gid > UINT32_MAX || ret->numa_node < -1)
         return sp_fail(-EINVAL, "uid %lld, gid %lld or numa_node %d is out of range", (long long)ret->uid, (long long)ret->gid,
@@ -101,6 +112,7 @@ static int create_ring(const struct creation *creation, uint32_t partition)
     int error = sp_random(&ring.salt, sizeof ring.salt);
     if (error)
         return sp_fail(error, "no random bytes for a salt: %s", strerror(-error));
+    ring.salt |= UINT64_C(1) << 63; /* so that no word with a zero above it, cleared and partly written, can be a stamp */
     error = sp_file_create(creation->dir_fd, regions.file_size, creation->ring_mode, config->numa_node, huge, &got_huge, &file);
     if (error)
         return error;
@@ -235,7 +247,7 @@ int spate_topic_create(spate_bus *bus, const char *name, const struct spate_topi
         return error;
     if (mkdirat(bus->registry.dir_fd, unfinished, 0700) < 0)
         return sp_fail(-errno, "cannot create topic %s in %s: %s", name, bus->registry.path, strerror(errno));
-    creation.dir_fd = openat(bus->registry.dir_fd, unfinished, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    creation.dir_fd = sp_open_at(bus->registry.dir_fd, unfinished, O_RDONLY | O_DIRECTORY, 0);
     error =
         creation.dir_fd < 0 ? sp_fail(-errno, "cannot open a new directory: %s", strerror(errno)) : create_files(&creation, name);
     if (!error && renameat2(bus->registry.dir_fd, unfinished, bus->registry.dir_fd, directory, RENAME_NOREPLACE) < 0)

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "bus/path.h"
+#include "shm/descriptor.h"
 #include "shm/handle.h"
 
 #define LOOKS 3
@@ -376,7 +377,7 @@ static int verify_topic(void *context, const char *name)
     spate_topic *topic;
 
     sp_topic_directory(name, look.directory);
-    look.dir_fd = openat(verify->bus->registry.dir_fd, look.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    look.dir_fd = sp_open_at(verify->bus->registry.dir_fd, look.directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
     if (look.dir_fd < 0) {
         int error = -errno;
         if (error != -ENOENT) /* deleted since it was listed */

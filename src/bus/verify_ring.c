@@ -234,7 +234,7 @@ static bool cursor_owner(const struct sp_subject *s, char *detail)
 static bool cursor_state(const struct sp_subject *s, char *detail)
 {
     const struct sp_cursor *cursor = &s->ring->cursors->slots[s->index];
-    uint32_t state = atomic_load_explicit(&cursor->state, memory_order_acquire);                   /* E12 evict */
+    uint32_t state = sp_cursor_state(atomic_load_explicit(&cursor->state, memory_order_acquire));  /* E12 evict */
     uint64_t owner = atomic_load_explicit(&cursor->owner, memory_order_acquire);                   /* E11 owner */
     uint32_t used = atomic_load_explicit(&s->ring->cursors->consumers_used, memory_order_acquire); /* E11 owner */
 
@@ -246,7 +246,7 @@ static bool cursor_state(const struct sp_subject *s, char *detail)
 static bool cursor_policy(const struct sp_subject *s, char *detail)
 {
     const struct sp_cursor *cursor = &s->ring->cursors->slots[s->index];
-    uint32_t state = atomic_load_explicit(&cursor->state, memory_order_acquire); /* E12 evict */
+    uint32_t state = sp_cursor_state(atomic_load_explicit(&cursor->state, memory_order_acquire)); /* E12 evict */
     uint32_t policy = cursor->policy;
     return state == SP_CURSOR_FREE || policy <= SPATE_POLICY_SKIP || sp_broken(detail, "cursor %u: policy %u", s->index, policy);
 }
@@ -261,12 +261,13 @@ static bool cursor_position(const struct sp_subject *s, char *detail)
     const uint64_t ahead = ring->mode == SPATE_MODE_EXCLUSIVE ? ring->record_size_max : 0;
     const struct sp_place before = sp_ring_tail(ring);
     uint64_t owner = atomic_load_explicit(&cursor->owner, memory_order_acquire);            /* E11 owner */
-    uint32_t state = atomic_load_explicit(&cursor->state, memory_order_acquire);            /* E12 evict */
+    uint32_t word = atomic_load_explicit(&cursor->state, memory_order_acquire);             /* E12 evict */
     uint64_t position = atomic_load_explicit(&cursor->read_position, memory_order_acquire); /* E2 release */
     uint32_t policy = cursor->policy;
     const struct sp_place after = sp_ring_tail(ring);
 
-    if (state != SP_CURSOR_ACTIVE || atomic_load_explicit(&cursor->state, memory_order_acquire) != SP_CURSOR_ACTIVE) /* E12 evict */
+    if (sp_cursor_state(word) != SP_CURSOR_ACTIVE ||
+        atomic_load_explicit(&cursor->state, memory_order_acquire) != word) /* E12 evict */
         return true;
     if (!is_unit(ring, position) || position > after.position + ahead)
         return sp_broken(detail, "cursor %u: at position %llu, unaligned or beyond the tail at %llu", s->index,

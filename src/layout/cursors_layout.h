@@ -18,8 +18,9 @@
  *  64   64 counters       owner                relaxed             enum sp_consumer_counter; they stay when the slot changes
  *                                                                  hands
  * 128    8 owner          ring lock            release/acquire     0 free, else owner word of a participant
- * 136    4 state          owner, evictor       CAS                 FREE -> ACTIVE -> EVICTED -> ACTIVE; -> FREE under the
- *                                                                  ring lock
+ * 136    4 state          owner, evictor       exchange, CAS       low 2 bits: FREE -> ACTIVE -> EVICTED -> ACTIVE; -> FREE under
+ *                                                                  the ring lock. Above them a generation, one more with every
+ *                                                                  taking and every placing: who evicts names which one he means
  * 140    4 policy         owner                plain, before ACTIVE enum spate_policy
  * 144    8 gate_timeout   owner                plain, before ACTIVE ns, or -1
  * 152    4 asleep         owner                release/acquire     1: wake wake_slot when something is published (E7)
@@ -35,7 +36,7 @@
 #define SP_CURSORS_MAGIC SP_MAGIC('c', 'u', 'r', 's')
 
 enum { SP_NOTICE = 1 };
-enum { SP_CURSOR_FREE = 0, SP_CURSOR_ACTIVE = 1, SP_CURSOR_EVICTED = 2 };
+enum { SP_CURSOR_FREE = 0, SP_CURSOR_ACTIVE = 1, SP_CURSOR_EVICTED = 2, SP_CURSOR_STATE_MASK = 3, SP_CURSOR_GENERATION = 4 };
 
 enum sp_consumer_counter {
     SP_CONSUMER_RECORDS,
@@ -97,6 +98,23 @@ struct sp_cursors_header {
 SP_CURSORS_FIELDS(SP_AT)
 static_assert(sizeof(struct sp_cursor) == 256, "cursor ABI");
 static_assert(sizeof(struct sp_cursors_header) == 512, "cursors header ABI");
+
+/* sp_cursor_state: FREE, ACTIVE or EVICTED, of a state word. sp_cursor_word: the same generation in another state.
+ * sp_cursor_next: the next generation. */
+static inline uint32_t sp_cursor_state(uint32_t word)
+{
+    return word & SP_CURSOR_STATE_MASK;
+}
+
+static inline uint32_t sp_cursor_word(uint32_t word, uint32_t state)
+{
+    return (word & ~(uint32_t)SP_CURSOR_STATE_MASK) | state;
+}
+
+static inline uint32_t sp_cursor_next(uint32_t word, uint32_t state)
+{
+    return sp_cursor_word(word + SP_CURSOR_GENERATION, state);
+}
 
 /* sp_cursors_file_size: bytes of the file, rounded up to a page. */
 uint64_t sp_cursors_file_size(uint32_t consumers_max, uint32_t page_size);

@@ -67,21 +67,23 @@ int sp_file_header_check(const struct sp_file_header *header, uint64_t magic, ui
     if (found != magic)
         return sp_fail(-EBADMSG,
                        "%s is not the file it should be (magic %016llx, expected %016llx): it is foreign, unfinished or "
-                       "damaged; delete it if nothing else uses it",
+                       "damaged; a topic: `spate topic delete --force`; a bus: remove its directory when nobody uses it",
                        path, (unsigned long long)found, (unsigned long long)magic);
     if (version != SP_LAYOUT_VERSION)
         return sp_fail(-EPROTO,
                        "%s has layout version %u, this build (%s) understands version %u: use the build that made it, or "
-                       "delete the bus and make it anew",
+                       "remove the bus directory when nobody uses it, and make it anew",
                        path, version, spate_version(), SP_LAYOUT_VERSION);
     if (crc != sp_layout_crc())
         return sp_fail(-EPROTO,
                        "%s says layout version %u like this build, but its layout checksum is %08x, not %08x: it was made by a "
-                       "modified build; use that one, or delete the bus",
+                       "modified build; use that one, or remove the bus directory when nobody uses it",
                        path, version, crc, sp_layout_crc());
     if (file_size != mapped_size)
-        return sp_fail(-EBADMSG, "%s is truncated or was extended: %llu bytes, its header says %llu; delete it", path,
-                       (unsigned long long)mapped_size, (unsigned long long)file_size);
+        return sp_fail(
+            -EBADMSG,
+            "%s is truncated or was extended: %llu bytes, its header says %llu; delete the topic (`spate topic delete --force`)",
+            path, (unsigned long long)mapped_size, (unsigned long long)file_size);
     return 0;
 }
 
@@ -107,8 +109,9 @@ int sp_bus_header_check(const struct sp_bus_header *header, uint64_t mapped_size
         wakes != participants * SP_WAKES_PER_PARTICIPANT || counters > SP_COUNTER_DESCRIPTORS_MAX ||
         sp_bus_regions(participants, wakes, page_size).file_size != mapped_size)
         return sp_fail(-EBADMSG,
-                       "%s: header is damaged (%u participants, %u wake slots, %u counters in %llu bytes); delete the bus", path,
-                       participants, wakes, counters, (unsigned long long)mapped_size);
+                       "%s: header is damaged (%u participants, %u wake slots, %u counters in %llu bytes); remove its directory "
+                       "when nobody uses it",
+                       path, participants, wakes, counters, (unsigned long long)mapped_size);
     return 0;
 }
 
@@ -122,7 +125,8 @@ int sp_topic_file_check(const struct sp_topic_file *topic, const char *path)
         topic->producers_max > 1024 || topic->consumers_max < 1 || topic->consumers_max > 4096 ||
         memchr(topic->name, 0, sizeof topic->name) == NULL)
         return sp_fail(-EBADMSG,
-                       "%s: topic configuration is damaged (%u partitions, mode %u, alignment %u, ring %llu); delete the topic",
+                       "%s: topic configuration is damaged (%u partitions, mode %u, alignment %u, ring %llu); delete the topic "
+                       "(`spate topic delete --force`)",
                        path, partitions, mode, alignment, (unsigned long long)capacity);
     return 0;
 }
@@ -165,7 +169,8 @@ int sp_ring_header_check(const struct sp_ring_header *header, uint64_t file_size
     }
     if (!ok)
         return sp_fail(-EBADMSG,
-                       "%s: ring header is damaged (capacity %llu, %u producers, data at %llu, file %llu bytes); delete the topic",
+                       "%s: ring header is damaged (capacity %llu, %u producers, data at %llu, file %llu bytes); delete the topic "
+                       "(`spate topic delete --force`)",
                        path, (unsigned long long)capacity, producers, (unsigned long long)data, (unsigned long long)file_size);
     return 0;
 }
@@ -179,7 +184,8 @@ int sp_cursors_header_check(const struct sp_cursors_header *header, uint64_t fil
 {
     uint32_t consumers = header->consumers_max, page_size = header->file.page_size;
     if (consumers < 1 || consumers > 4096 || !is_page_size(page_size) || sp_cursors_file_size(consumers, page_size) != file_size)
-        return sp_fail(-EBADMSG, "%s: cursors header is damaged (%u consumers in %llu bytes); delete the topic", path, consumers,
-                       (unsigned long long)file_size);
+        return sp_fail(
+            -EBADMSG, "%s: cursors header is damaged (%u consumers in %llu bytes); delete the topic (`spate topic delete --force`)",
+            path, consumers, (unsigned long long)file_size);
     return 0;
 }

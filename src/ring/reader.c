@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/arch.h"
+#include "base/hook.h"
 #include "ring/record.h"
 
 void sp_reader_init(struct sp_reader *reader, const struct sp_ring *ring, struct sp_cursor *cursor, bool gate, int32_t partition)
@@ -32,7 +33,7 @@ bool sp_reader_is_lapped(const struct sp_reader *reader, uint64_t position)
     /* E5 announce, E12 evict: the reads before are done, and if one of them saw an overwriting byte, the loads below see why */
     atomic_thread_fence(memory_order_acquire);
     if (reader->gate)
-        return atomic_load_explicit(&reader->cursor->state, memory_order_relaxed) != SP_CURSOR_ACTIVE; /* relaxed: fence above */
+        return atomic_load_explicit(&reader->cursor->state, memory_order_relaxed) != reader->active; /* relaxed: fence above */
     return is_announced(reader, position);
 }
 
@@ -130,17 +131,34 @@ void sp_reader_release(struct sp_reader *reader)
     atomic_store_explicit(&cursor->read_position, reader->next.position, memory_order_release); /* E2 release */
 }
 
-int sp_reader_place(struct sp_reader *reader, struct sp_place place)
+int sp_reader_place(struct sp_reader *reader, struct sp_place place, bool *ret_evicted)
 {
     struct sp_cursor *cursor = reader->cursor;
 
+    SP_HOOK("place:chosen");
     atomic_store_explicit(&cursor->read_offset, place.offset, memory_order_relaxed);     /* relaxed: for people */
     atomic_store_explicit(&cursor->read_position, place.position, memory_order_release); /* E2 release */
-    atomic_store_explicit(&cursor->state, SP_CURSOR_ACTIVE, memory_order_release);       /* E12 evict */
-    atomic_thread_fence(memory_order_seq_cst);                                           /* E6 gate */
+    SP_HOOK("place:stored");
+    /* relaxed: only the exchange decides; the other writer is an evictor, who leaves the generation as it is */
+    reader->active = sp_cursor_next(atomic_load_explicit(&cursor->state, memory_order_relaxed), SP_CURSOR_ACTIVE);
+    uint32_t old = atomic_exchange_explicit(&cursor->state, reader->active, memory_order_acq_rel); /* E12 evict */
+    atomic_thread_fence(memory_order_seq_cst);                                                     /* E6 gate */
+    if (ret_evicted && sp_cursor_state(old) == SP_CURSOR_EVICTED)
+        *ret_evicted = true;
     if (is_announced(reader, place.position))
         return -EOVERFLOW;
     reader->next = reader->first = place;
     reader->first_discard_before = reader->discard_before;
     return 0;
+}
+
+void sp_reader_put_back(struct sp_reader *reader, bool evicted)
+{
+    struct sp_cursor *cursor = reader->cursor;
+
+    atomic_store_explicit(&cursor->read_offset, reader->next.offset, memory_order_relaxed);     /* relaxed: for people */
+    atomic_store_explicit(&cursor->read_position, reader->next.position, memory_order_release); /* E2 release */
+    if (evicted)
+        atomic_store_explicit(&cursor->state, sp_cursor_word(reader->active, SP_CURSOR_EVICTED),
+                              memory_order_release); /* E12 evict */
 }

@@ -13,6 +13,7 @@ struct sp_reader {
     struct sp_place next;  /* what the next poll looks at */
     struct sp_place first; /* where the last poll began: must not be overwritten while its views are used */
     struct sp_cursor *cursor;
+    uint32_t active; /* the cursor's state word while it holds its place */
     bool gate;
     uint64_t discard_below;       /* records with a lower offset are stepped over (seek to an offset between two marks) */
     int64_t discard_before;       /* and those with an older timestamp, until the first that is not; INT64_MIN: off */
@@ -38,9 +39,14 @@ void sp_reader_release(struct sp_reader *reader);
 void sp_reader_rewind(struct sp_reader *reader);
 
 /* sp_reader_place: put the cursor at a boundary and make it hold there.
- * Returns 0, -EOVERFLOW (producers have passed or announced to pass it: choose a newer place)
+ *   ret_evicted   set to true when it had been evicted before; NULL: of no interest
+ * Returns 0, -EOVERFLOW (producers have passed or announced to pass it: choose a newer place, or sp_reader_put_back)
  * Order    E6 */
-int sp_reader_place(struct sp_reader *reader, struct sp_place place);
+int sp_reader_place(struct sp_reader *reader, struct sp_place place, bool *ret_evicted);
+
+/* sp_reader_put_back: after attempts to place the cursor that failed: where it was, evicted if it was. A gate has held its old place
+ * all the while: it went from there to older ones, and a gate more than a ring behind stops everybody (sp_ring_frontier). */
+void sp_reader_put_back(struct sp_reader *reader, bool evicted);
 
 /* sp_reader_skip_dead: step over a claim that was judged dead. */
 void sp_reader_skip_dead(struct sp_reader *reader, uint64_t size, uint64_t count);

@@ -185,8 +185,11 @@ void sp_ring_judge(const struct sp_ring *ring, struct sp_place place, struct sp_
         ret->verdict = SP_VERDICT_WAIT;
         return;
     }
-    /* Nothing is there; or the stamp is gone because the place lies a lap behind by now. */
-    if ((int64_t)(tail.position - place.position) <= 0 || sp_ring_tail(ring).position - place.position > ring->capacity)
+    /* Nothing is there; or the stamp is gone because the place lies a lap behind by now. E5 announce: who saw a byte that overwrote it
+     * sees that announced; and nobody announces so much over a claim that is not committed. */
+    atomic_thread_fence(memory_order_acquire);
+    uint64_t reserved = atomic_load_explicit(&ring->header->reserved, memory_order_relaxed); /* relaxed: behind the fence */
+    if ((int64_t)(tail.position - place.position) <= 0 || (int64_t)(reserved - place.position) > (int64_t)ring->capacity)
         return;
     if (claimants.is_claimed)
         found(ret, SP_VERDICT_DEAD, place,
@@ -286,11 +289,11 @@ void sp_ring_repair(struct sp_ring *ring, struct sp_liveness liveness, struct sp
         struct sp_cursor *cursor = &ring->cursors->slots[i];
         uint64_t owner = atomic_load_explicit(&cursor->owner, memory_order_acquire); /* E11 owner */
         /* E12 evict: an active cursor without an owner is damage, but it gates all the same */
-        if (owner == 0 ? atomic_load_explicit(&cursor->state, memory_order_acquire) != SP_CURSOR_ACTIVE
-                       : liveness.alive(liveness.context, owner))
+        uint32_t word = atomic_load_explicit(&cursor->state, memory_order_acquire); /* E12 evict */
+        if (owner == 0 ? sp_cursor_state(word) != SP_CURSOR_ACTIVE : liveness.alive(liveness.context, owner))
             continue;
-        atomic_store_explicit(&cursor->state, SP_CURSOR_FREE, memory_order_release); /* E12 evict */
-        atomic_store_explicit(&cursor->owner, 0, memory_order_release);              /* E11 owner */
+        atomic_store_explicit(&cursor->state, sp_cursor_word(word, SP_CURSOR_FREE), memory_order_release); /* E12 evict */
+        atomic_store_explicit(&cursor->owner, 0, memory_order_release);                                    /* E11 owner */
         sp_count(&ring->header->counters[SP_RING_CONSUMERS_DEAD], 1);
         ret->consumers++;
     }

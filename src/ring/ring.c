@@ -3,6 +3,8 @@
  * Called by all of them, and by tools. Nothing here writes to shared memory but sp_ring_format. */
 #include "ring/ring.h"
 
+#include "base/hook.h"
+
 #include <string.h>
 
 #include "base/align.h"
@@ -95,9 +97,12 @@ static uint32_t used(const _Atomic uint32_t *word, uint32_t max)
     return value < max ? value : max;
 }
 
+#define PUBLISHED_TRIES 1000u /* bounds what a hostile producer can keep us at */
+
 struct sp_place sp_ring_published(const struct sp_ring *ring)
 {
     struct sp_place place = sp_ring_tail(ring);
+    uint32_t tries = 0;
 
     if (ring->mode == SPATE_MODE_EXCLUSIVE)
         return place;
@@ -106,9 +111,16 @@ struct sp_place sp_ring_published(const struct sp_ring *ring)
         uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
         if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE || (claim & ~(uint64_t)SP_PHASE_MASK) >= place.position)
             continue;
-        uint64_t offset = atomic_load_explicit(&slot->offset, memory_order_acquire); /* E4 slot */
-        if (atomic_load_explicit(&slot->claim, memory_order_acquire) == claim) /* E4 slot: position and offset belong together */
-            place = (struct sp_place){claim & ~(uint64_t)SP_PHASE_MASK, offset};
+        struct sp_place claimed = {claim & ~(uint64_t)SP_PHASE_MASK, 0};
+        claimed.offset = atomic_load_explicit(&slot->offset, memory_order_acquire); /* E4 slot */
+        SP_HOOK("published:slot");
+        bool is_stale = (claim & SP_PHASE_MASK) == SP_PHASE_INTENT && sp_ring_is_committed(ring, claimed); /* another was quicker */
+        if (atomic_load_explicit(&slot->claim, memory_order_acquire) != claim) { /* E4 slot: position and offset belong together */
+            /* an INTENT that became a claim is still in the way. It ends: whoever claims anew claims from a later tail */
+            i -= tries++ < PUBLISHED_TRIES ? 1 : 0;
+        } else if (!is_stale) {
+            place = claimed;
+        }
     }
     return place;
 }
@@ -129,13 +141,15 @@ uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, stru
     }
     for (uint32_t i = 0, n = used(&ring->cursors->consumers_used, ring->consumers_max); i < n; i++) {
         const struct sp_cursor *cursor = &ring->cursors->slots[i];
-        if (atomic_load_explicit(&cursor->state, memory_order_acquire) != SP_CURSOR_ACTIVE || /* E12 evict */
+        if (sp_cursor_state(atomic_load_explicit(&cursor->state, memory_order_acquire)) != SP_CURSOR_ACTIVE || /* E12 evict */
             cursor->policy != SPATE_POLICY_GATE)
             continue;
         uint64_t position = atomic_load_explicit(&cursor->read_position, memory_order_acquire); /* E2 release */
-        /* An honest gate is never a ring behind the tail: such a cursor is damaged, and does not gate. Not so the slots
-         * above: their owners may write there, so a damaged one has to be repaired first. */
-        if (position < blocker.position && tail.position - position <= ring->capacity)
+        /* A gate more than a ring behind the tail is on its way back to where it was (sp_reader_put_back), or damaged: nobody goes on
+         * until that is decided, by itself or by its eviction (sp_producer_rescue). */
+        if (position < blocker.position && tail.position - position > ring->capacity)
+            position = tail.position - ring->capacity;
+        if (position < blocker.position)
             blocker = (struct sp_blocker){SP_BLOCKER_CONSUMER, i, position};
     }
     if (ret_blocker)

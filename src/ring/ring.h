@@ -52,7 +52,9 @@
  * SPACE. A writer may claim without looking up to its private `soft_limit`. When it gets there (once a chunk, capacity/16) it
  * computes limit = min(frontier, gates) + capacity anew, and announces in the shared word `reserved` how far it and others
  * may now write. Readers that do not gate take everything below reserved - capacity as lost. Since a claim succeeds only from
- * the tail that was checked, nobody can be overtaken between check and claim.
+ * the tail that was checked, nobody can be overtaken between check and claim. A gate that seeks back names the older place first and
+ * looks then whether it holds (E6); if not, it puts itself back. Meanwhile it may be more than a ring behind, and stops everybody: its
+ * old place is kept. Only a damaged one stands there for long, and is evicted.
  *
  * ORDER. Every ordered access cites an edge:
  *
@@ -83,7 +85,8 @@
  * E11 owner: release-store of owner or state       -> acquire-load of owner or state
  *                                                     the slot's other fields before its owner
  * E12 evict: CAS of cursor state (acq_rel)         -> poll, check: acquire fence, load of state
- *                                                     whoever read an overwriting byte sees its eviction
+ *                                                     whoever read an overwriting byte sees its eviction. The word has a
+ *                                                     generation: it is the placing that stood still, or nobody
  * E13 base: CAS of a tail base (release)           -> tail: acquire-load of the bases
  *                                                     a base never runs ahead of the tail that is read after it
  *

@@ -3,6 +3,7 @@
  * The table and its mutex are the only process-wide state of the library. The mutex is held over fork, so that a descriptor
  * is either in the table or not open when the child starts. The table holds bare descriptors, because the handles around them
  * are wiped in the child. */
+#include "shm/descriptor.h"
 #include "shm/lock.h"
 
 #include <errno.h>
@@ -57,7 +58,7 @@ int sp_lock_open(struct sp_lock *lock, int dir_fd, const char *name, int flags)
         table = grown;
         table_capacity = capacity;
     }
-    int fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    int fd = sp_open_at(dir_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0) {
         error = -errno;
         goto out;
@@ -74,6 +75,9 @@ void sp_lock_close(struct sp_lock *lock)
     if (lock->fd < 0)
         return;
     pthread_mutex_lock(&table_mutex);
+    /* Not by close alone: a child between vfork and exec has the descriptor too, and would keep the locks. */
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    (void)fcntl(lock->fd, F_OFD_SETLK, &all);
     for (size_t i = 0; i < table_count; i++) {
         if (table[i] == lock->fd) {
             table[i] = table[--table_count];

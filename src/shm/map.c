@@ -2,6 +2,7 @@
  *
  * Files are made nameless (O_TMPFILE), filled, and linked last; where the file system has no O_TMPFILE they get a name that
  * no topic can have, which gc removes. Called by src/bus when things are created and attached. */
+#include "shm/descriptor.h"
 #include "shm/map.h"
 
 #include <errno.h>
@@ -25,17 +26,29 @@
 #define MADV_COLLAPSE 25
 #endif
 
+static int cannot_open(int dir_fd, const char *name, const char *path, int error)
+{
+    struct stat status;
+
+    if (error == EACCES && fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        return sp_fail(-error, "no permission to open %s/%s: its mode is %o, its owner %u:%u", path, name, status.st_mode & 07777,
+                       status.st_uid, status.st_gid);
+    return sp_fail(-error, "cannot open %s/%s: %s", path, name, strerror(error));
+}
+
 int sp_map_file(int dir_fd, const char *name, bool writable, uint64_t least, const char *path, struct sp_map *ret)
 {
     struct stat status;
-    int fd = openat(dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    int fd = sp_open_at(dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 
     if (fd < 0)
-        return sp_fail(-errno, "cannot open %s/%s: %s", path, name, strerror(errno));
+        return cannot_open(dir_fd, name, path, errno);
     if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || (uint64_t)status.st_size < least) {
         close(fd);
-        return sp_fail(-EBADMSG, "%s/%s is truncated or foreign (%lld bytes, at least %llu expected): delete it", path, name,
-                       (long long)status.st_size, (unsigned long long)least);
+        return sp_fail(
+            -EBADMSG,
+            "%s/%s is truncated or foreign (%lld bytes, at least %llu expected): delete the topic (`spate topic delete --force`)",
+            path, name, (long long)status.st_size, (unsigned long long)least);
     }
     void *address = mmap(NULL, (size_t)status.st_size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
     int error = errno;
@@ -149,7 +162,7 @@ int sp_file_create(int dir_fd, uint64_t size, uint32_t mode, int numa_node, bool
     int error = sp_check_room(dir_fd, size);
     if (error)
         return error;
-    int fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = sp_open_at(dir_fd, ".", O_TMPFILE | O_RDWR, 0600);
 
     if (fd < 0)
         return sp_fail(-errno, "cannot create a file in the bus directory: %s%s", strerror(errno),

@@ -1,6 +1,7 @@
 /* registry.c: creating, opening, joining and leaving a bus, and telling who lives.
  *
  * Called by src/bus when a bus is opened or closed, and by everybody's slow paths through sp_registry_alive. */
+#include "shm/descriptor.h"
 #include "shm/registry.h"
 
 #include <errno.h>
@@ -100,12 +101,12 @@ static uint32_t file_mode(const struct sp_registry_options *options)
 
 static int open_directory(struct sp_registry *registry, const struct sp_registry_options *options)
 {
-    registry->dir_fd = open(options->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    registry->dir_fd = sp_open_at(AT_FDCWD, options->path, O_RDONLY | O_DIRECTORY, 0);
     if (registry->dir_fd < 0 && errno == ENOENT && options->create) {
         int error = make_directories(options->path, options->shared_root, file_mode(options));
         if (error)
             return error;
-        registry->dir_fd = open(options->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        registry->dir_fd = sp_open_at(AT_FDCWD, options->path, O_RDONLY | O_DIRECTORY, 0);
     }
     if (registry->dir_fd < 0)
         return sp_fail(-errno, "cannot open the bus directory %s: %s%s", options->path, strerror(errno),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "shm/descriptor.h"
 #include "shm/registry.h"
 #include "shm/sleep.h"
 
@@ -31,7 +32,7 @@ static int open_pipe(struct sp_registry *registry, uint32_t index, int *ret_fd)
     if (mkfifoat(registry->dir_fd, name, 0600) < 0)
         return sp_fail(-errno, "cannot make the pipe %s/%s: %s", registry->path, name, strerror(errno));
     (void)fchmodat(registry->dir_fd, name, mode, 0);
-    int fd = openat(registry->dir_fd, name, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    int fd = sp_open_at(registry->dir_fd, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW, 0);
     if (fd < 0)
         return sp_fail(-errno, "cannot open the pipe %s/%s: %s", registry->path, name, strerror(errno));
     *ret_fd = fd;
@@ -107,7 +108,7 @@ static void write_pipe(struct sp_registry *registry, uint32_t index)
 
     pipe_name(index, name);
     /* read-write, so that we are a reader too: a sleeper that dies right here must not send us SIGPIPE */
-    int fd = openat(registry->dir_fd, name, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    int fd = sp_open_at(registry->dir_fd, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW, 0);
     if (fd < 0)
         return; /* its reader is gone */
     /* A full pipe wakes as well as one more byte. Anything that is not a pipe is somebody's trick. */

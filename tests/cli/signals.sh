@@ -110,6 +110,40 @@ for command in "consume topic -e" "topic list" --help "stat" "dump topic"; do
     expect_err_like 'standard output: No space left'
 done
 
+it "what is printed with standard descriptors closed does not go into the bus"
+for command in "consume topic -e -c 3" "consume nosuch" "produce topic -p 99" "topic create topic" "stat" "topic list"; do
+    # shellcheck disable=SC2086
+    "$tool" $command <&- >&- 2>&-
+done
+for command in "consume nosuch" "topic delete nosuch"; do
+    # shellcheck disable=SC2086
+    "$tool" $command <&- >/dev/null 2>&-
+done
+run verify
+expect_status 0
+"$tool" consume topic -e -c 3 >&- 2>"$scratch/err"
+status=$?
+expect_status 1
+expect_err_like 'standard output: Bad file descriptor'
+
+it "demo that is ended leaves nothing behind"
+for i in 1 2 3 4 5 6 7 8 9 10; do cat /var/lib/dpkg/status; done >"$scratch/demo-input"
+mkdir "$scratch/seen" "$scratch/shm"
+mkdir "$SPATE_DIR/demo"
+SPATE_DIR=$SPATE_DIR/demo background demo demo "$scratch/demo-input" -O "$scratch/seen"
+eventually sh -c "[ -n \"\$(ls '$SPATE_DIR/demo')\" ]"
+kill -TERM "$pid"
+end "$pid"
+expect_status 1
+[ -z "$(ls "$SPATE_DIR/demo")" ] || fail "it left $(ls "$SPATE_DIR/demo")"
+rmdir "$SPATE_DIR/demo"
+
+it "demo of a few lines does not claim what was not"
+printf 'Package: a\nVersion: 1\n' >"$scratch/few"
+SPATE_DIR=$SPATE_DIR run demo "$scratch/few" -O "$scratch/seen"
+expect_status 0
+grep -q 'nobody' "$scratch/out" || fail "it says that it killed somebody: $(cat "$scratch/out")"
+
 it "stat --watch ends on SIGINT with 0"
 background watch stat --watch 0.05 --json
 eventually awk 'NR == 3 { found = 1 } END { exit !found }' "$scratch/watch.out"

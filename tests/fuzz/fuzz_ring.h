@@ -99,7 +99,7 @@ static inline void fuzz_read(const struct sp_ring *ring, struct sp_reader reader
             continue;
         }
         if (n == -EOVERFLOW) {
-            if (sp_reader_place(&reader, sp_mark_oldest(ring, sp_ring_oldest_position(ring))) != 0)
+            if (sp_reader_place(&reader, sp_mark_oldest(ring, sp_ring_oldest_position(ring)), NULL) != 0)
                 return;
             continue;
         }
@@ -107,7 +107,7 @@ static inline void fuzz_read(const struct sp_ring *ring, struct sp_reader reader
         if (judgement.verdict == SP_VERDICT_DEAD)
             sp_reader_skip_dead(&reader, judgement.size, judgement.count);
         else if (judgement.verdict == SP_VERDICT_DAMAGED || n == -EBADMSG)
-            sp_reader_place(&reader, sp_ring_next_boundary(ring, reader.next));
+            sp_reader_place(&reader, sp_ring_next_boundary(ring, reader.next), NULL);
         else if (judgement.verdict != SP_VERDICT_READY)
             return;
     }

@@ -123,6 +123,52 @@ static void topics_say_who_may_produce_and_who_may_consume(void **state)
     spate_bus_close(bus);
 }
 
+static int delete_as_nobody(void *argument)
+{
+    spate_bus *bus = NULL;
+    (void)argument;
+
+    become(NOBODY, NOBODY);
+    OK(spate_bus_open(proc_bus_path(), NULL, &bus));
+    IS(spate_topic_delete(bus, "both", SPATE_DELETE_FORCE), -EACCES);
+    SAYS("owner");
+    spate_bus_close(bus);
+    return 0;
+}
+
+/* Who may write a topic's rings could mark them deleted; but not take them away, so he must not do the one without the other. */
+static void a_topic_is_deleted_by_its_owner_or_not_at_all(void **state)
+{
+    (void)state;
+    spate_bus *bus = open_bus(0666);
+
+    create(bus, "both", 0666, 0666, -1, -1);
+    IS(proc_wait(proc_start(delete_as_nobody, NULL)), 0);
+    spate_topic *topic = proc_topic(bus, "both");
+    spate_producer *producer = proc_producer(topic);
+    proc_publish_text(producer, 0, "it is as it was");
+    spate_producer_close(producer);
+    spate_topic_close(topic);
+    OK(spate_topic_delete(bus, "both", 0));
+    spate_bus_close(bus);
+}
+
+static void a_class_of_users_that_may_write_may_read(void **state)
+{
+    struct spate_topic_config config = proc_config(1, SPATE_RING_MIN, SPATE_MODE_CONCURRENT);
+    (void)state;
+    spate_bus *bus = open_bus(0666);
+
+    config.producer_mode = 0622;
+    IS(spate_topic_create(bus, "t", &config), -EINVAL);
+    config.producer_mode = 0600;
+    config.consumer_mode = 0200;
+    IS(spate_topic_create(bus, "t", &config), -EINVAL);
+    config.consumer_mode = 0644; /* others may look */
+    OK(spate_topic_create(bus, "t", &config));
+    spate_bus_close(bus);
+}
+
 static void topics_can_belong_to_another_user_or_group(void **state)
 {
     (void)state;
@@ -307,6 +353,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PROC_TEST(a_private_bus_is_closed_to_others),
         PROC_TEST(topics_say_who_may_produce_and_who_may_consume),
+        PROC_TEST(a_topic_is_deleted_by_its_owner_or_not_at_all),
+        PROC_TEST(a_class_of_users_that_may_write_may_read),
         PROC_TEST(topics_can_belong_to_another_user_or_group),
         PROC_TEST(a_consumer_with_less_rights_is_served_like_any_other),
         PROC_TEST(a_store_into_a_record_that_was_polled_faults),

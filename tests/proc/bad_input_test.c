@@ -505,12 +505,34 @@ static void an_exclusive_partition_takes_one_producer(void **state)
     spate_bus_close(bus);
 }
 
+/* The text says how to get rid of a topic that cannot be used, and that is how. */
+static void a_broken_topic_is_removed_with_force(void **state)
+{
+    (void)state;
+    spate_bus *bus = proc_open();
+    for (int i = 0; i < FILES; i++) {
+        if (strcmp(files[i], "bus") == 0)
+            continue;
+        for (int missing = 0; missing < 2; missing++) {
+            proc_create(bus, "t", 2, SPATE_RING_MIN, SPATE_MODE_CONCURRENT);
+            const char *path = proc_file("%s", files[i]);
+            OK(missing ? unlink(path) : truncate(path, 1000));
+            int error = spate_topic_delete(bus, "t", 0);
+            CHECKF(error == -EBADMSG, "%s %s: %d (%s)", files[i], missing ? "is missing" : "is cut", error, spate_last_error());
+            SAYS("--force");
+            OK(spate_topic_delete(bus, "t", SPATE_DELETE_FORCE));
+        }
+    }
+    spate_bus_close(bus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PROC_TEST(another_layout_is_refused_with_both_versions_named),
         PROC_TEST(files_of_another_size_or_kind_are_refused),
         PROC_TEST(files_that_were_mixed_up_are_refused),
+        PROC_TEST(a_broken_topic_is_removed_with_force),
         PROC_TEST(what_is_no_file_neither_hangs_nor_misleads),
         PROC_TEST(without_room_nothing_is_left_behind),
         PROC_TEST(a_record_has_its_limit),

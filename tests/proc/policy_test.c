@@ -241,6 +241,51 @@ static void a_gate_that_moves_is_not_evicted(void **state)
     close_fixture(f);
 }
 
+/* Publishes by trying only, until there is room. Returns when that was. */
+static int64_t push(spate_producer *producer)
+{
+    struct spate_record record = {.value = "x", .value_size = 1};
+    int error;
+
+    while ((error = spate_publish(producer, &record, 0, NULL)) == -EAGAIN)
+        proc_nap(PROC_MS / 2);
+    OK(error);
+    return proc_now();
+}
+
+/* Not from when another consumer stopped at the same place, and not from when the same one was there before. */
+static void a_deadline_counts_from_ones_own_standstill(void **state)
+{
+    (void)state;
+    const int64_t deadline = 300 * PROC_MS, before = 400 * PROC_MS;
+    struct fixture f = open_fixture(SPATE_MODE_CONCURRENT);
+    spate_consumer *consumer = proc_consumer(f.topic, SPATE_POLICY_GATE, SPATE_START_BEGINNING, 0);
+    struct spate_record got[64], record = {.value = "x", .value_size = 1};
+
+    fill_ring(f.producer);
+    for (int64_t end = proc_now() + before; proc_now() < end; proc_nap(PROC_MS))
+        IS(spate_publish(f.producer, &record, 0, NULL), -EAGAIN);
+    spate_consumer_close(consumer);
+    int64_t since = proc_now();
+    consumer = open_gate(f.topic, deadline);
+    CHECK(push(f.producer) - since >= deadline);
+    spate_consumer_close(consumer);
+
+    consumer = open_gate(f.topic, deadline);
+    while (spate_publish(f.producer, &record, 0, NULL) == 0) {
+    }
+    proc_nap(2 * PROC_MS);
+    IS(spate_publish(f.producer, &record, 0, NULL), -EAGAIN); /* the producer has seen it stand here */
+    while (spate_poll(consumer, got, 64, 0) > 0) {
+    }
+    proc_nap(before);
+    since = proc_now();
+    OK(spate_seek(consumer, 0, SPATE_START_BEGINNING, 0));
+    CHECK(push(f.producer) - since >= deadline);
+    spate_consumer_close(consumer);
+    close_fixture(f);
+}
+
 /* -------------------------------------------------------------------------------------------------------- skipping */
 
 struct pressure {
@@ -563,6 +608,7 @@ int main(void)
         PROC_TEST(a_gate_past_its_deadline_is_evicted_and_told_what_it_lost),
         PROC_TEST(an_evicted_gate_learns_that_its_views_are_gone),
         PROC_TEST(a_gate_that_moves_is_not_evicted),
+        PROC_TEST(a_deadline_counts_from_ones_own_standstill),
         PROC_TEST(a_copying_read_under_pressure_is_never_torn_concurrent),
         PROC_TEST(a_copying_read_under_pressure_is_never_torn_exclusive),
         PROC_TEST(what_the_check_calls_whole_is_whole_concurrent),

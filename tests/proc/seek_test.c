@@ -458,6 +458,67 @@ static void a_topic_can_be_waited_for(void **state)
     spate_bus_close(bus);
 }
 
+/* --------------------------------------------------------------------------------------- seeking among records that are overtaken */
+
+struct stream {
+    proc_word stop;
+};
+
+static int publish_numbers(void *argument)
+{
+    struct stream *stream = argument;
+    struct proc_handles handles = proc_join("s");
+    spate_producer *producer = proc_producer(handles.topic);
+    uint64_t value[4];
+    struct spate_record record = {.partition = 0, .value = value, .value_size = sizeof value};
+
+    while (proc_get(&stream->stop) == 0) {
+        int64_t offset;
+        int error = spate_publish(producer, &record, PROC_MS, &offset);
+        CHECK(error == 0 || error == -ETIMEDOUT);
+    }
+    spate_producer_close(producer);
+    proc_leave(handles);
+    return 0;
+}
+
+/* Seeks of a gate to the oldest record, just where producers come next. What succeeded is exact; what failed changed nothing. */
+static void seeks_to_what_is_just_overtaken_are_exact_or_change_nothing(void **state)
+{
+    (void)state;
+    const int failures_wanted = proc_is_slow() ? 20 : 200;
+    struct stream *stream = proc_shared(sizeof *stream);
+    struct fixture f = open_fixture(1, SPATE_TIMESTAMP_NONE);
+    spate_consumer *consumer = proc_consumer(f.topic, SPATE_POLICY_GATE, SPATE_START_BEGINNING, 0);
+    spate_producer_close(f.producer);
+    f.producer = NULL;
+    pid_t child = proc_start(publish_numbers, stream);
+    struct spate_record got[16];
+    int64_t expected = 0, first;
+
+    for (int failures = 0, seeks = 0; failures < failures_wanted && seeks < 300000; seeks++) {
+        for (int i = 0; i < 4; i++) {
+            int n = spate_poll(consumer, got, 16, PROC_PATIENCE);
+            CHECKF(n > 0, "poll: %d (%s) at %lld, after %d seeks", n, spate_last_error(), (long long)expected, seeks);
+            for (int j = 0; j < n; j++)
+                IS(got[j].offset, expected++);
+        }
+        OK(spate_release(consumer));
+        OK(spate_offsets(consumer, 0, &first, NULL));
+        int error = spate_seek(consumer, 0, SPATE_START_OFFSET, first);
+        CHECKF(error == 0 || error == -ERANGE, "seek: %d (%s)", error, spate_last_error());
+        if (error == 0)
+            expected = first;
+        else
+            failures++;
+        IS(spate_position(consumer, 0), expected);
+    }
+    proc_set(&stream->stop, 1);
+    IS(proc_wait(child), 0);
+    spate_consumer_close(consumer);
+    close_fixture(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +534,7 @@ int main(void)
         PROC_TEST(a_consumer_reads_just_the_partitions_it_names),
         PROC_TEST(polling_is_fair_to_all_partitions),
         PROC_TEST(a_topic_can_be_waited_for),
+        PROC_TEST(seeks_to_what_is_just_overtaken_are_exact_or_change_nothing),
     };
     return cmocka_run_group_tests_name("start and seek", tests, NULL, NULL);
 }

@@ -416,7 +416,7 @@ DAMAGE(cursor_owner)
 }
 DAMAGE(cursor_state)
 {
-    p->cursors->slots[0].state = 9;
+    p->cursors->slots[0].state = 7; /* low bits 3: none of the three */
 }
 DAMAGE(cursor_without_owner)
 {

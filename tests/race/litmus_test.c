@@ -103,7 +103,7 @@ static void *place_gates(void *unused)
         if (gate.rounds % 8 == 0)
             wait_for(&gate.extended, gate.rounds);
         dawdle(gate.rounds * 0x9e3779b97f4a7c15u >> 54);
-        int error = sp_reader_place(&reader, gate.place);
+        int error = sp_reader_place(&reader, gate.place, NULL);
         atomic_store(&gate.placed, gate.without_check ? 0 : error);
         atomic_store(&gate.tried, gate.rounds + 1);
         meet(&mine); /* both are done */
@@ -217,9 +217,10 @@ static void *publish_and_evict(void *unused)
     while (now() < begin + NS_MAX || (now() < begin + 8 * (int64_t)NS_MAX && !seen_enough())) {
         if (publish_racy() == 0)
             continue;
-        uint32_t active = SP_CURSOR_ACTIVE;
-        atomic_compare_exchange_strong_explicit(&reader.cursor->state, &active, SP_CURSOR_EVICTED, memory_order_acq_rel,
-                                                memory_order_acquire);
+        uint32_t active = atomic_load(&reader.cursor->state);
+        if (sp_cursor_state(active) == SP_CURSOR_ACTIVE)
+            atomic_compare_exchange_strong_explicit(&reader.cursor->state, &active, sp_cursor_word(active, SP_CURSOR_EVICTED),
+                                                    memory_order_acq_rel, memory_order_acquire);
     }
     atomic_store(&evict.stop, true);
     return NULL;
@@ -251,7 +252,7 @@ static void stress_evictions(void)
             struct sp_place place;
             do
                 place = sp_mark_oldest(&s.ring, sp_ring_oldest_position(&s.ring));
-            while (sp_reader_place(&reader, place) != 0);
+            while (sp_reader_place(&reader, place, NULL) != 0);
             continue;
         }
         if (n != 1 || record.value_size != VALUE_SIZE) {

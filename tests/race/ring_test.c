@@ -162,7 +162,7 @@ static void go_on_behind_a_loss(struct consumer *consumer)
     struct sp_place place;
     do
         place = sp_mark_oldest(&s.ring, sp_ring_oldest_position(&s.ring));
-    while (place.offset < offset || sp_reader_place(&consumer->reader, place) != 0);
+    while (place.offset < offset || sp_reader_place(&consumer->reader, place, NULL) != 0);
     consumer->lost += place.offset - offset;
 }
 

@@ -169,7 +169,7 @@ int static_ring_attach_reader(struct static_ring *s, struct sp_reader *reader, e
             atomic_store(&s->cursors->consumers_used, i + 1);
         atomic_store(&cursor->owner, static_ring_join(s));
         sp_reader_init(reader, &s->ring, cursor, policy == SPATE_POLICY_GATE, 0);
-        return sp_reader_place(reader, place);
+        return sp_reader_place(reader, place, NULL);
     }
     need(false, "no free cursor");
     return 0;

@@ -112,7 +112,7 @@ static void a_skip_reader_is_told_when_it_was_lapped(void **state)
     assert_int_equal(reader.next.position, before.position);
     assert_int_equal(reader.next.offset, before.offset);
     struct sp_place place = sp_mark_oldest(&s.ring, sp_ring_oldest_position(&s.ring));
-    assert_int_equal(sp_reader_place(&reader, place), 0);
+    assert_int_equal(sp_reader_place(&reader, place, NULL), 0);
     char text[2000];
     static_ring_story(&s, &reader, text, sizeof text);
     assert_int_equal(strspn(text, "r"), strlen(text) - 1);

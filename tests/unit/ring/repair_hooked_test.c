@@ -458,6 +458,37 @@ static void a_claim_stopped_while_2_to_the_31_records_passed_knows_its_place(voi
     assert_int_equal(place.offset, far_place.offset + 1);
 }
 
+/* ---- What is published ends before every claim, also one that is just made while somebody looks. */
+
+static void make_the_claim(const char *point)
+{
+    if (strcmp(point, "published:slot") != 0)
+        return;
+    sp_hook = NULL;
+    uint64_t claim = atomic_load(&live.slot->claim);
+    atomic_store(&live.slot->claim, (claim & ~(uint64_t)SP_PHASE_MASK) | SP_PHASE_CLAIMED);
+}
+
+static void an_intent_that_becomes_a_claim_is_not_published(void **state)
+{
+    struct sp_place place;
+    (void)state;
+    publish(3);
+    assert_int_equal(static_ring_claim(&live, 20, &place), 0);
+    atomic_store(&live.slot->claim, place.position | SP_PHASE_INTENT); /* as it was just before */
+    sp_hook = make_the_claim;
+    struct sp_place published = sp_ring_published(&s.ring);
+    assert_null(sp_hook);
+    assert_int_equal(published.position, place.position);
+    assert_int_equal(published.offset, place.offset);
+    sp_writer_commit(&live);
+    /* an INTENT of somebody who was overtaken is in nobody's way */
+    atomic_store(&live.slot->offset, place.offset);
+    atomic_store(&live.slot->claim, place.position | SP_PHASE_INTENT);
+    assert_int_equal(sp_ring_published(&s.ring).offset, place.offset + 1);
+    atomic_store(&live.slot->claim, SP_PHASE_IDLE);
+}
+
 /* ---- A stale INTENT: see ring.h. The dead one looked at the tail, was stopped for laps, stored INTENT, and died. It owns nothing: a
  * swap from there would have failed. */
 
@@ -630,8 +661,8 @@ static void cursors_of_dead_consumers_are_dropped(void **state)
     assert_int_equal(result.consumers, 1);
     assert_int_equal(result.producers, 0);
     assert_int_equal(atomic_load(&gone.cursor->owner), 0);
-    assert_int_equal(atomic_load(&gone.cursor->state), SP_CURSOR_FREE);
-    assert_int_equal(atomic_load(&alive.cursor->state), SP_CURSOR_ACTIVE);
+    assert_int_equal(sp_cursor_state(atomic_load(&gone.cursor->state)), SP_CURSOR_FREE);
+    assert_int_equal(sp_cursor_state(atomic_load(&alive.cursor->state)), SP_CURSOR_ACTIVE);
     assert_int_equal(static_ring_publish(&live, 1000, NULL), 0);
     assert_int_equal(repair().consumers, 0);
 }
@@ -663,6 +694,7 @@ int main(void)
         ON_RING(a_live_claim_between_two_dead_ones_is_neither_overtaken_nor_touched),
         ON_RING(a_live_claimant_that_is_stopped_keeps_its_bytes),
         ON_RING(a_death_frees_the_space_that_it_held_once_repaired),
+        ON_RING(an_intent_that_becomes_a_claim_is_not_published),
         ON_RING(a_claim_stopped_while_2_to_the_31_records_passed_knows_its_place),
         ON_RING(a_stale_intent_owns_nothing),
         ON_RING(of_several_dead_with_one_place_the_next_boundary_tells_the_size),

@@ -285,7 +285,7 @@ static void replace_lapped(struct sp_reader *reader)
         return;
     }
     struct sp_place place = sp_mark_oldest(&s.ring, sp_ring_oldest_position(&s.ring));
-    sp_reader_place(reader, place);
+    sp_reader_place(reader, place, NULL);
 }
 
 static void check_boundary(struct sp_place place, const char *what)

@@ -1,0 +1,21 @@
+/* descriptor.h: file descriptors that are never taken for standard input, output or error.
+ *
+ * A program may run with descriptors 0, 1 or 2 closed (daemons close them; `prog >&-`). The next descriptor to be opened gets the free
+ * number, and what the program then prints would go into a file of the bus, and ruin it for everybody. So all descriptors of the
+ * library are opened through here. Any thread. */
+#ifndef SP_SHM_DESCRIPTOR_H
+#define SP_SHM_DESCRIPTOR_H
+
+#include <sys/types.h>
+
+/* sp_open_at: openat(), closed on exec, and never 0, 1 or 2.
+ *   flags, mode   as for openat
+ * Returns a descriptor, or -1 with errno set */
+int sp_open_at(int dir_fd, const char *path, int flags, mode_t mode);
+
+/* sp_above_standard: the same for a descriptor that was made otherwise: a copy of it that is above 2, the original being closed.
+ *   fd   negative: handed on, with errno as it is
+ * Returns a descriptor, or -1 with errno set */
+int sp_above_standard(int fd);
+
+#endif
