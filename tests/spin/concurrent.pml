@@ -13,7 +13,9 @@
  *     relate     an INTENT concerns a place only if it names it. The claim is read again also when its owner lives: or else a repairer
  *                takes the extent of the owner's next claim for that of this one, and steps over a dead claim behind it
  *     next_boundary  a slot whose claim changed meanwhile is read again, not left out
- *     judge      after the stamp the tail is looked at again: a place that is a ring behind was overwritten, and is END (a stale INTENT)
+ *     judge      after the stamp the tail is looked at again: a place that is a ring behind was overwritten, and is END (a stale INTENT).
+ *                (The code looks at `reserved`, by E5: it is never less than the tail, and never more than a ring beyond a claim that is
+ *                not committed. Here nothing is announced ahead of claims.)
  *     repair     a dead INTENT(s): only the place s
  *     reader     no memory of where its verdicts began: each covers exactly one claim, and so does each aborted record
  *
