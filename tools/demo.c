@@ -105,15 +105,26 @@ static pid_t start(struct demo *demo, enum role role, uint32_t index)
     _exit(status);
 }
 
-/* Waits for a child and forgets it. A signal that asks to stop ends the wait. */
+static void nap(void)
+{
+    struct timespec millisecond = {.tv_nsec = NS_PER_MS};
+    nanosleep(&millisecond, NULL);
+}
+
+/* Waits for a child and forgets it. A signal that asks to stop ends the wait, whenever it comes. */
 static bool finished_well(pid_t *pid)
 {
     int status = 0;
-    bool well = *pid > 0 && waitpid(*pid, &status, 0) == *pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    pid_t ended = 0;
 
-    if (well || errno != EINTR)
-        *pid = 0;
-    return well;
+    if (*pid <= 0)
+        return false;
+    while (!tool_stopped() && (ended = waitpid(*pid, &status, WNOHANG)) == 0)
+        nap();
+    if (ended == 0)
+        return false;
+    *pid = 0;
+    return ended > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static void end_child(pid_t *pid)
@@ -134,12 +145,6 @@ static void end_children(struct demo *demo)
     end_child(&demo->paced);
     for (uint32_t i = 0; i < demo->plan.consumers; i++)
         end_child(&demo->consumers[i]);
-}
-
-static void nap(void)
-{
-    struct timespec millisecond = {.tv_nsec = NS_PER_MS};
-    nanosleep(&millisecond, NULL);
 }
 
 static bool is_running(pid_t *pid)
@@ -177,9 +182,10 @@ static bool publish_and_kill(struct demo *demo)
     }
     atomic_store(&shared->killed_ns, (uint64_t)tool_clock());
     end_child(victim);
-    *victim = start(demo, ROLE_FRESH_PRODUCER, DEMO_VICTIM);
-    bool fine = true;
-    for (uint32_t i = 0; i < DEMO_SOURCES; i++)
+    bool fine = !tool_stopped();
+    if (fine)
+        *victim = start(demo, ROLE_FRESH_PRODUCER, DEMO_VICTIM);
+    for (uint32_t i = 0; fine && i < DEMO_SOURCES; i++)
         fine &= finished_well(&demo->producers[i]);
     return fine;
 }
@@ -190,8 +196,10 @@ static int stream(struct demo *demo)
     struct demo_shared *shared = demo->shared;
 
     bool fine = start_consumers(demo) && publish_and_kill(demo);
-    while (fine && atomic_load(&shared->consumers[0].records) < demo->lines && !tool_stopped())
+    while (fine && atomic_load(&shared->consumers[0].records) < demo->lines && !tool_stopped()) {
+        fine = is_running(&demo->consumers[0]);
         nap();
+    }
     if (fine && !tool_stopped()) {
         demo->paced = start(demo, ROLE_PACED_PRODUCER, 0);
         fine = finished_well(&demo->paced);
@@ -333,6 +341,10 @@ static int run_demo(const struct command *command, int argc, char **argv)
     snprintf(root, sizeof root, "%s/spate-demo.XXXXXX", dir != NULL && *dir ? dir : "/dev/shm");
     if (access(output, W_OK | X_OK) != 0)
         return tool_error("cannot write into %s: %s", output, strerror(errno));
+    demo.shared = mmap(NULL, sizeof *demo.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (demo.shared == MAP_FAILED)
+        return tool_error("no memory for results: %s", strerror(errno));
+    tool_catch_signals();
     if (mkdtemp(root) == NULL)
         return tool_error("cannot make %s: %s (it has to be on a memory file system: --dir, SPATE_DIR)", root, strerror(errno));
     snprintf(bus, sizeof bus, "%s/demo", root);
@@ -341,10 +353,6 @@ static int run_demo(const struct command *command, int argc, char **argv)
     demo.plan.consumers = (uint32_t)consumers;
     if (demo.plan.paced > demo.plan.counts[0])
         demo.plan.paced = demo.plan.counts[0];
-    demo.shared = mmap(NULL, sizeof *demo.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (demo.shared == MAP_FAILED)
-        return tool_error("no memory for results: %s", strerror(errno));
-    tool_catch_signals();
     status = create_topic(&demo.plan);
     if (status == STATUS_GO_ON)
         status = stream(&demo);

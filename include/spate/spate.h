@@ -227,7 +227,7 @@ enum spate_delete_flags { SPATE_DELETE_FORCE = 1 << 0 };
 /* spate_topic_delete: remove a topic; memory is given back when the last process unmaps it.
  *   flags      SPATE_DELETE_FORCE: also while live producers or consumers use it. They learn of it: publishing gives -ESTALE
  *              (at the next commit, at the latest after a sixteenth of the ring), polling gives -ESTALE once everything was read
- * Returns      0, -ENOENT, -EACCES (only the owner of the topic or of the bus, or root, may), -EPERM (the bus is only observed),
+ * Returns      0, -ENOENT, -EACCES (only its owner or root may), -EPERM (the bus is only observed),
  *              -EBUSY (in use: a live producer that has published, or a consumer; the text names it); nothing was changed then
  * Dies here    before the topic is marked: nothing happened. After: whoever opens or creates the name next finishes the deletion */
 SPATE_API int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags);

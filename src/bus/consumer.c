@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/align.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hook.h"
@@ -236,10 +237,14 @@ static int find_start(const struct spate_consumer *consumer, const struct sp_con
                       struct beginning *ret)
 {
     const struct sp_ring *ring = &lane->attachment->ring;
-    const uint64_t lowest = sp_ring_oldest_position(ring);
-    const struct sp_place oldest = sp_mark_oldest(ring, lowest);
+    const struct sp_place own = lane->reader.first;
+    const bool keeps = sp_reader_keeps(&lane->reader);
+    const uint64_t announced = sp_ring_oldest_position(ring), lowest = keeps ? sp_min(own.position, announced) : announced;
     const struct sp_place published = sp_ring_published(ring);
+    struct sp_place oldest = sp_mark_oldest(ring, lowest);
 
+    if (keeps && own.position < oldest.position)
+        oldest = own;
     *ret = (struct beginning){.place = oldest, .discard_before = INT64_MIN};
     switch (start) {
     case SPATE_START_BEGINNING: break;
@@ -259,6 +264,8 @@ static int find_start(const struct spate_consumer *consumer, const struct sp_con
                            (unsigned long long)sp_ring_tail(ring).offset);
         ret->discard_below = (uint64_t)value;
         ret->place = ret->discard_below == published.offset ? published : sp_mark_before(ring, lowest, ret->discard_below);
+        if (keeps && own.offset <= ret->discard_below && (ret->place.offset < own.offset || ret->place.offset > ret->discard_below))
+            ret->place = own; /* nearer than any mark */
         return ret->place.offset > ret->discard_below ? -EAGAIN : 0;
     default: ret->place = published; break;
     }

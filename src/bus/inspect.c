@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/align.h"
 #include "base/error.h"
 #include "bus/internal.h"
 #include "shm/handle.h"
@@ -220,9 +221,10 @@ static uint64_t count_bytes_used(const struct sp_ring *ring)
         if (sp_cursor_state(atomic_load_explicit(&cursor->state, memory_order_acquire)) != SP_CURSOR_ACTIVE || /* E12 evict */
             cursor->policy != SPATE_POLICY_GATE)
             continue;
-        uint64_t position = atomic_load_explicit(&cursor->read_position, memory_order_acquire); /* E2 release */
-        uint64_t behind = sp_ring_tail(ring).position - position;
-        if (behind <= ring->capacity && behind > used) /* as sp_ring_frontier has it: others are damaged or on their way in */
+        const uint64_t tail = sp_ring_tail(ring).position; /* before the position, as it moves on */
+        uint64_t position = atomic_load_explicit(&cursor->read_position, memory_order_acquire);         /* E2 release */
+        uint64_t behind = (int64_t)(tail - position) > 0 ? sp_min(tail - position, ring->capacity) : 0; /* as sp_ring_frontier */
+        if (behind > used)
             used = behind;
     }
     return used;

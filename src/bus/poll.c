@@ -143,6 +143,9 @@ static int unstick_lane(struct spate_consumer *consumer, struct sp_consumer_lane
     sp_ring_judge(ring, reader->next, sp_bus_liveness(consumer->topic->bus), &judgement);
     if (sp_reader_is_lapped(reader, reader->next.position))
         return 1;
+    /* Something was claimed here (above), and nobody writes over what a gate holds: if it is gone, it was destroyed. */
+    if (judgement.verdict == SP_VERDICT_END && reader->holds)
+        judgement.verdict = sp_ring_is_committed(ring, reader->next) ? SP_VERDICT_READY : SP_VERDICT_DAMAGED;
     switch (judgement.verdict) {
     case SP_VERDICT_END:
     case SP_VERDICT_WAIT:

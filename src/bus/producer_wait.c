@@ -44,7 +44,10 @@ static bool rescue_from_consumer(struct spate_producer *producer, struct sp_lane
 
     if (owner == 0 || !sp_registry_alive(&producer->topic->bus->registry, owner))
         return sp_partition_repair(producer->topic, (uint32_t)lane->partition, lane->attachment, 0, &repaired) == 0;
+    const struct sp_place tail =
+        sp_ring_tail(ring); /* before the position: a gate that holds is then not more than a ring behind */
     uint64_t position = atomic_load_explicit(&cursor->read_position, memory_order_acquire); /* E2 release */
+    SP_HOOK("rescue:looked");
     if (sp_cursor_state(word) != SP_CURSOR_ACTIVE)
         return true; /* it holds nobody any more */
     if (lane->gate_word != word || lane->gate.slot != blocker->slot || lane->gate.position != position) {
@@ -55,7 +58,7 @@ static bool rescue_from_consumer(struct spate_producer *producer, struct sp_lane
         return false;
     }
     int64_t limit = cursor->gate_timeout;
-    if (sp_ring_tail(ring).position - position > ring->capacity && (limit < 0 || limit > DAMAGED_PATIENCE))
+    if ((int64_t)(tail.position - position) > (int64_t)ring->capacity && (limit < 0 || limit > DAMAGED_PATIENCE))
         limit = DAMAGED_PATIENCE;
     if (limit < 0 || now - lane->gate_since < limit)
         return false;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -59,7 +60,21 @@ int sp_remove_directory(int dir_fd, const char *name)
     return remove_tree(dir_fd, name, 2);
 }
 
-int sp_remove_topic_directory(struct spate_bus *bus, const char *topic)
+static bool is_same(int dir_fd, int parent_fd, const char *name)
+{
+    struct stat ours, named;
+    return fstat(dir_fd, &ours) == 0 && fstatat(parent_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == named.st_ino &&
+           ours.st_dev == named.st_dev;
+}
+
+bool sp_topic_directory_is(const struct spate_bus *bus, const char *topic, int dir_fd)
+{
+    char directory[SPATE_TOPIC_NAME_MAX + 8];
+    sp_topic_directory(topic, directory);
+    return is_same(dir_fd, bus->registry.dir_fd, directory);
+}
+
+int sp_remove_topic_directory(struct spate_bus *bus, const char *topic, int dir_fd)
 {
     char directory[SPATE_TOPIC_NAME_MAX + 8], away[64];
 
@@ -67,8 +82,14 @@ int sp_remove_topic_directory(struct spate_bus *bus, const char *topic)
     int error = sp_unfinished_name(bus, away);
     if (error)
         return error;
+    if (!is_same(dir_fd, bus->registry.dir_fd, directory))
+        return sp_fail(-ENOENT, "topic %s was deleted just now", topic);
     if (renameat(bus->registry.dir_fd, directory, bus->registry.dir_fd, away) < 0)
         return sp_fail(-errno, "cannot remove topic %s: %s", topic, strerror(errno));
+    if (!is_same(dir_fd, bus->registry.dir_fd, away)) { /* it changed hands between the two: give it back */
+        (void)renameat2(bus->registry.dir_fd, away, bus->registry.dir_fd, directory, RENAME_NOREPLACE);
+        return sp_fail(-ENOENT, "topic %s was deleted just now", topic);
+    }
     error = sp_remove_directory(bus->registry.dir_fd, away);
     return error ? sp_fail(error, "topic %s is gone, but its files could not all be removed: %s (try `spate gc`)", topic,
                            strerror(-error))

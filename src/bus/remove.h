@@ -19,8 +19,13 @@ int sp_topic_delete(struct spate_topic *topic, bool force);
 /* sp_topic_open_once: one attempt to open; also a topic whose deletion is not finished. -EAGAIN: it vanished meanwhile. */
 int sp_topic_open_once(struct spate_bus *bus, const char *name, struct spate_topic **ret_topic);
 
-/* sp_remove_topic_directory: rename away, then remove. Returns 0, -ENOENT, -EACCES, ... */
-int sp_remove_topic_directory(struct spate_bus *bus, const char *topic);
+/* sp_topic_directory_is: whether the open directory is still the one of that name. */
+bool sp_topic_directory_is(const struct spate_bus *bus, const char *topic, int dir_fd);
+
+/* sp_remove_topic_directory: rename away, then remove; but not another topic's that has the name by now.
+ *   dir_fd     the directory that is meant
+ * Returns 0, -ENOENT, -EACCES, ... */
+int sp_remove_topic_directory(struct spate_bus *bus, const char *topic, int dir_fd);
 
 /* sp_remove_directory: remove a directory of plain files, pipes and such directories, two levels deep. Returns 0 or -errno. */
 int sp_remove_directory(int dir_fd, const char *name);

@@ -143,21 +143,33 @@ int sp_reader_place(struct sp_reader *reader, struct sp_place place, bool *ret_e
     reader->active = sp_cursor_next(atomic_load_explicit(&cursor->state, memory_order_relaxed), SP_CURSOR_ACTIVE);
     uint32_t old = atomic_exchange_explicit(&cursor->state, reader->active, memory_order_acq_rel); /* E12 evict */
     atomic_thread_fence(memory_order_seq_cst);                                                     /* E6 gate */
-    if (ret_evicted && sp_cursor_state(old) == SP_CURSOR_EVICTED)
-        *ret_evicted = true;
-    if (is_announced(reader, place.position))
+    if (sp_cursor_state(old) == SP_CURSOR_EVICTED) {
+        reader->holds = false;
+        if (ret_evicted)
+            *ret_evicted = true;
+    }
+    /* A gate that goes forward from a place that it holds needs no leave: more may be announced than it allows, by somebody who did
+     * not see it before and does at his second look (E6), but nothing is written there. */
+    bool is_kept = reader->holds && place.position >= reader->first.position;
+    if (!is_kept && is_announced(reader, place.position))
         return -EOVERFLOW;
+    reader->holds = reader->gate;
     reader->next = reader->first = place;
     reader->first_discard_before = reader->discard_before;
     return 0;
+}
+
+bool sp_reader_keeps(const struct sp_reader *reader)
+{
+    return reader->holds && !sp_reader_is_lapped(reader, reader->first.position);
 }
 
 void sp_reader_put_back(struct sp_reader *reader, bool evicted)
 {
     struct sp_cursor *cursor = reader->cursor;
 
-    atomic_store_explicit(&cursor->read_offset, reader->next.offset, memory_order_relaxed);     /* relaxed: for people */
-    atomic_store_explicit(&cursor->read_position, reader->next.position, memory_order_release); /* E2 release */
+    atomic_store_explicit(&cursor->read_offset, reader->first.offset, memory_order_relaxed);     /* relaxed: for people */
+    atomic_store_explicit(&cursor->read_position, reader->first.position, memory_order_release); /* E2 release */
     if (evicted)
         atomic_store_explicit(&cursor->state, sp_cursor_word(reader->active, SP_CURSOR_EVICTED),
                               memory_order_release); /* E12 evict */

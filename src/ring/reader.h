@@ -15,6 +15,7 @@ struct sp_reader {
     struct sp_cursor *cursor;
     uint32_t active; /* the cursor's state word while it holds its place */
     bool gate;
+    bool holds;                   /* a gate that was placed: nobody writes a ring beyond `first`, unless it was evicted */
     uint64_t discard_below;       /* records with a lower offset are stepped over (seek to an offset between two marks) */
     int64_t discard_before;       /* and those with an older timestamp, until the first that is not; INT64_MIN: off */
     int64_t first_discard_before; /* discard_before when the last poll began */
@@ -43,6 +44,9 @@ void sp_reader_rewind(struct sp_reader *reader);
  * Returns 0, -EOVERFLOW (producers have passed or announced to pass it: choose a newer place, or sp_reader_put_back)
  * Order    E6 */
 int sp_reader_place(struct sp_reader *reader, struct sp_place place, bool *ret_evicted);
+
+/* sp_reader_keeps: whether everything from `first` on stays, whatever producers announced: it is a gate that holds. */
+bool sp_reader_keeps(const struct sp_reader *reader);
 
 /* sp_reader_put_back: after attempts to place the cursor that failed: where it was, evicted if it was. A gate has held its old place
  * all the while: it went from there to older ones, and a gate more than a ring behind stops everybody (sp_ring_frontier). */

@@ -292,6 +292,7 @@ void sp_ring_repair(struct sp_ring *ring, struct sp_liveness liveness, struct sp
         uint32_t word = atomic_load_explicit(&cursor->state, memory_order_acquire); /* E12 evict */
         if (owner == 0 ? sp_cursor_state(word) != SP_CURSOR_ACTIVE : liveness.alive(liveness.context, owner))
             continue;
+        word = atomic_load_explicit(&cursor->state, memory_order_acquire); /* E12 evict: it may have sought before it died */
         atomic_store_explicit(&cursor->state, sp_cursor_word(word, SP_CURSOR_FREE), memory_order_release); /* E12 evict */
         atomic_store_explicit(&cursor->owner, 0, memory_order_release);                                    /* E11 owner */
         sp_count(&ring->header->counters[SP_RING_CONSUMERS_DEAD], 1);

@@ -73,6 +73,7 @@ static int sp_writer_extend(struct sp_writer *writer, struct sp_place tail, uint
     if (want > limit)
         return -EAGAIN;
     uint64_t target = sp_min(limit, sp_max(want, sp_align_up(tail.position + 1, ring->chunk_size)));
+    SP_HOOK("extend:looked");
     uint64_t reserved = atomic_load_explicit(&header->reserved, memory_order_relaxed); /* relaxed: only the CAS decides */
     while (reserved < target) {
         /* E5 announce, E6 gate. On failure `reserved` is just compared again */

@@ -45,10 +45,10 @@ int sp_map_file(int dir_fd, const char *name, bool writable, uint64_t least, con
         return cannot_open(dir_fd, name, path, errno);
     if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || (uint64_t)status.st_size < least) {
         close(fd);
-        return sp_fail(
-            -EBADMSG,
-            "%s/%s is truncated or foreign (%lld bytes, at least %llu expected): delete the topic (`spate topic delete --force`)",
-            path, name, (long long)status.st_size, (unsigned long long)least);
+        return sp_fail(-EBADMSG, "%s/%s is truncated or foreign (%lld bytes, at least %llu expected): %s", path, name,
+                       (long long)status.st_size, (unsigned long long)least,
+                       strcmp(name, "bus") == 0 ? "remove the bus directory when nobody uses it"
+                                                : "delete the topic (`spate topic delete --force`)");
     }
     void *address = mmap(NULL, (size_t)status.st_size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
     int error = errno;

@@ -169,6 +169,34 @@ static int wait_for_records_until_stale(void *argument)
     return 0;
 }
 
+/* Also when the topic is broken by then, and cannot be opened any more. */
+static void those_who_use_a_broken_topic_learn_of_its_deletion(void **state)
+{
+    (void)state;
+    spate_bus *bus = proc_open();
+    struct spate_record got;
+
+    proc_create(bus, "t", 1, SPATE_RING_MIN, SPATE_MODE_CONCURRENT);
+    spate_topic *topic = proc_topic(bus, "t");
+    spate_consumer *consumer = proc_consumer(topic, SPATE_POLICY_GATE, SPATE_START_BEGINNING, 0);
+    OK(rename(proc_file("t"), proc_file("renamed")));
+    IS(spate_topic_delete(bus, "renamed", 0), -EBADMSG);
+    OK(spate_topic_delete(bus, "renamed", SPATE_DELETE_FORCE));
+    IS(spate_poll(consumer, &got, 1, PROC_PATIENCE), -ESTALE);
+    spate_consumer_close(consumer);
+    spate_topic_close(topic);
+
+    proc_create(bus, "t", 2, SPATE_RING_MIN, SPATE_MODE_CONCURRENT);
+    topic = proc_topic(bus, "t");
+    consumer = proc_consumer(topic, SPATE_POLICY_GATE, SPATE_START_BEGINNING, 0);
+    OK(unlink(proc_file("t/1.cursors")));
+    OK(spate_topic_delete(bus, "t", SPATE_DELETE_FORCE));
+    IS(spate_poll(consumer, &got, 1, PROC_PATIENCE), -ESTALE);
+    spate_consumer_close(consumer);
+    spate_topic_close(topic);
+    spate_bus_close(bus);
+}
+
 static void those_who_wait_learn_of_a_forced_deletion(void **state)
 {
     (void)state;
@@ -384,6 +412,7 @@ int main(void)
         PROC_TEST(deleting_a_topic_in_use_is_refused_and_names_the_user),
         PROC_TEST(producers_learn_of_a_forced_deletion),
         PROC_TEST(those_who_wait_learn_of_a_forced_deletion),
+        PROC_TEST(those_who_use_a_broken_topic_learn_of_its_deletion),
         PROC_TEST(a_consumer_drains_a_deleted_topic_first),
         PROC_TEST(a_topic_created_anew_is_another_topic),
         PROC_TEST(creating_deleting_and_publishing_in_a_race_gives_only_expected_answers),

@@ -70,11 +70,57 @@ static void a_consumer_that_went_elsewhere_is_not_evicted(void **state)
     evict_and_change_hands(true);
 }
 
+/* ---- A gate that nobody may evict moves just while a producer looks at it, and others go on: it is not where none can stand. */
+
+static spate_producer *other_producer;
+
+static void move_and_go_on(const char *point)
+{
+    struct spate_record record = {.value = "x", .value_size = 1}, got[64];
+
+    if (strcmp(point, "rescue:looked") != 0)
+        return;
+    sp_hook = NULL;
+    IS(spate_poll(scene.slow, got, 64, 0), 64);
+    OK(spate_release(scene.slow));
+    for (int i = 0; i < 10; i++)
+        OK(spate_publish(other_producer, &record, 0, NULL));
+}
+
+static void a_gate_for_ever_that_moves_while_it_is_looked_at_stays(void **state)
+{
+    (void)state;
+    struct spate_record record = {.value = "x", .value_size = 1}, got[64];
+    spate_bus *bus = proc_open();
+
+    proc_create(bus, "t", 1, SPATE_RING_MIN, SPATE_MODE_CONCURRENT);
+    scene.topic = proc_topic(bus, "t");
+    scene.slow = proc_consumer(scene.topic, SPATE_POLICY_GATE, SPATE_START_BEGINNING, 0);
+    spate_producer *producer = proc_producer(scene.topic);
+    other_producer = proc_producer(scene.topic);
+    while (spate_publish(producer, &record, 0, NULL) == 0) {
+    }
+    for (int64_t end = proc_now() + 1200 * PROC_MS; proc_now() < end; proc_nap(5 * PROC_MS))
+        IS(spate_publish(producer, &record, 0, NULL), -EAGAIN);
+    sp_hook = move_and_go_on;
+    for (int64_t end = proc_now() + PROC_PATIENCE; sp_hook && proc_now() < end; proc_nap(PROC_MS))
+        (void)spate_publish(producer, &record, 0, NULL);
+    CHECK(sp_hook == NULL);
+    IS(spate_poll(scene.slow, got, 64, 0), 64);
+    IS(got[0].offset, 64);
+    spate_consumer_close(scene.slow);
+    spate_producer_close(other_producer);
+    spate_producer_close(producer);
+    spate_topic_close(scene.topic);
+    spate_bus_close(bus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PROC_TEST(a_slot_that_changed_hands_is_not_evicted),
         PROC_TEST(a_consumer_that_went_elsewhere_is_not_evicted),
+        PROC_TEST(a_gate_for_ever_that_moves_while_it_is_looked_at_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,6 +137,50 @@ static void a_gate_holds_while_its_seek_fails(void **state)
     close_fixture(overtaken);
 }
 
+/* ---- Forward, from a place that is held, while more is announced than the gate allows: a producer has announced what it computed
+ * before the gate was there; that it may not write there it finds at its second look. */
+
+static spate_consumer *late_gate;
+static struct fixture late;
+
+static void come_late(const char *point)
+{
+    if (strcmp(point, "extend:looked") != 0)
+        return;
+    sp_hook = NULL;
+    late_gate = proc_consumer(late.topic, SPATE_POLICY_GATE, SPATE_START_BEGINNING, 0);
+}
+
+static void a_gate_goes_forward_from_where_it_holds(void **state)
+{
+    (void)state;
+    late = open_fixture();
+    static char value[15000];
+    struct spate_record record = {.value = value, .value_size = sizeof value}, got[64];
+    int64_t first;
+
+    for (int i = 0; i < 1100; i++)
+        OK(publish()); /* a little more than the ring: nobody gates */
+    sp_hook = come_late;
+    int error = spate_publish(hook.producer, &record, 0, NULL);
+    CHECK(sp_hook == NULL);
+    CHECK(error == 0 || error == -EAGAIN);
+    IS(spate_poll(late_gate, got, 1, 0), 1);
+    OK(spate_check(late_gate));
+    first = got[0].offset;
+    /* each of these offsets is held, whatever was announced */
+    for (int64_t offset = first; offset < 1100; offset += 50) {
+        OK(spate_seek(late_gate, 0, SPATE_START_OFFSET, offset));
+        while (publish() == 0) {
+        }
+        IS(spate_poll(late_gate, got, 1, 0), 1);
+        IS(got[0].offset, offset);
+        OK(spate_check(late_gate));
+    }
+    spate_consumer_close(late_gate);
+    close_fixture(late);
+}
+
 /* The record that was sought is overwritten just when it was found: it is lost, and said to be. */
 static void a_record_that_is_overtaken_when_it_was_found_is_told_as_lost(void **state)
 {
@@ -166,6 +210,7 @@ int main(void)
         PROC_TEST(a_seek_that_is_overtaken_by_little_changes_nothing),
         PROC_TEST(a_seek_that_is_overtaken_by_all_changes_nothing),
         PROC_TEST(a_gate_holds_while_its_seek_fails),
+        PROC_TEST(a_gate_goes_forward_from_where_it_holds),
         PROC_TEST(a_record_that_is_overtaken_when_it_was_found_is_told_as_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
