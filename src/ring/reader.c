@@ -134,6 +134,7 @@ void sp_reader_release(struct sp_reader *reader)
 int sp_reader_place(struct sp_reader *reader, struct sp_place place, bool *ret_evicted)
 {
     struct sp_cursor *cursor = reader->cursor;
+    const uint32_t before = reader->active;
 
     SP_HOOK("place:chosen");
     atomic_store_explicit(&cursor->read_offset, place.offset, memory_order_relaxed);     /* relaxed: for people */
@@ -143,11 +144,10 @@ int sp_reader_place(struct sp_reader *reader, struct sp_place place, bool *ret_e
     reader->active = sp_cursor_next(atomic_load_explicit(&cursor->state, memory_order_relaxed), SP_CURSOR_ACTIVE);
     uint32_t old = atomic_exchange_explicit(&cursor->state, reader->active, memory_order_acq_rel); /* E12 evict */
     atomic_thread_fence(memory_order_seq_cst);                                                     /* E6 gate */
-    if (sp_cursor_state(old) == SP_CURSOR_EVICTED) {
+    if (old != before)
         reader->holds = false;
-        if (ret_evicted)
-            *ret_evicted = true;
-    }
+    if (ret_evicted && sp_cursor_state(old) == SP_CURSOR_EVICTED)
+        *ret_evicted = true;
     /* A gate that goes forward from a place that it holds needs no leave: more may be announced than it allows, by somebody who did
      * not see it before and does at his second look (E6), but nothing is written there. */
     bool is_kept = reader->holds && place.position >= reader->first.position;
