@@ -195,7 +195,9 @@ int spate_topic_delete(spate_bus *bus, const char *name, uint32_t flags)
 
     if (flags & ~(uint32_t)SPATE_DELETE_FORCE)
         return sp_fail(-EINVAL, "flags %x: see enum spate_delete_flags", flags);
-    if (bus && bus->magic == SP_BUS_HANDLE && bus->observe)
+    if (!bus || bus->magic != SP_BUS_HANDLE)
+        return sp_handle_error(bus, "bus");
+    if (bus->observe)
         return sp_fail(-EPERM, "the bus was opened with SPATE_BUS_OBSERVE: open it anew without, to delete topics");
     int error = spate_topic_open(bus, name, &topic);
     if ((error == -EBADMSG || error == -EPROTO) && force)
