@@ -5,7 +5,7 @@
 #ifndef BATCH_H
 #define BATCH_H
 
-#include "tool.h"
+#include "cli/tool.h"
 
 enum { BATCH_RECORDS = 1024 };
 

@@ -9,11 +9,12 @@
 #include <unistd.h>
 
 #include "format.h"
-#include "json.h"
-#include "options.h"
-#include "output.h"
-#include "parse.h"
-#include "progress.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "cli/progress.h"
+#include "commands.h"
 
 enum {
     BATCH = 256,

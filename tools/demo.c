@@ -18,10 +18,11 @@
 #include <unistd.h>
 
 #include "demo.h"
-#include "options.h"
-#include "output.h"
-#include "parse.h"
-#include "tool.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "cli/tool.h"
+#include "commands.h"
 
 #define RING_CAPACITY ((uint64_t)32 << 20)
 

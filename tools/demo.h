@@ -13,7 +13,7 @@
 
 #include <spate/spate.h>
 
-#include "histogram.h"
+#include "cli/histogram.h"
 
 #define DEMO_TOPIC "packages"
 #define DEMO_PARTITIONS 2

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "demo.h"
-#include "tool.h"
+#include "cli/tool.h"
 
 struct reading {
     struct demo_shared *shared;

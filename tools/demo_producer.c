@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "demo.h"
-#include "tool.h"
+#include "cli/tool.h"
 
 #define BATCH 64
 

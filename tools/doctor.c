@@ -3,16 +3,17 @@
  * Owns the list of findings, which the checks (doctor.h) fill through doctor_report. It opens no bus, so it also works where none can be
  * made, which is when it is needed most. */
 #include "doctor.h"
+#include "commands.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
-#include "options.h"
-#include "output.h"
-#include "parse.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/parse.h"
 
 static json_t *findings;
 static int problems;

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
-#include "table.h"
+#include "cli/table.h"
 
 static void check_transparent_huge_pages(void)
 {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
-#include "table.h"
+#include "cli/table.h"
 
 enum {
     PATH_SIZE = 4096,

@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "json.h"
-#include "options.h"
-#include "output.h"
-#include "parse.h"
-#include "progress.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "cli/progress.h"
+#include "commands.h"
 
 enum {
     SHOWN_MAX = 64, /* bytes of a key or value shown without --full */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "output.h"
+#include "cli/output.h"
 
 static struct format_piece *add_piece(struct format *format, char token)
 {

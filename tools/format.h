@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "parse.h"
-#include "tool.h"
+#include "cli/parse.h"
+#include "cli/tool.h"
 
 struct format_piece {
     char token; /* 0: the literal */

@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "json.h"
-#include "options.h"
-#include "output.h"
-#include "parse.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "commands.h"
 
 struct gc {
     bool json, all, bus_only;

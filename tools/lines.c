@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tool.h"
+#include "cli/tool.h"
 
 enum {
     BUFFER_SIZE = 1 << 20, /* and as much in the pipe, where the system allows it: fewer, larger reads */

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "parse.h"
+#include "cli/parse.h"
 
 struct lines {
     char *data;

@@ -12,10 +12,11 @@
 
 #include "batch.h"
 #include "lines.h"
-#include "options.h"
-#include "output.h"
-#include "parse.h"
-#include "progress.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "cli/progress.h"
+#include "commands.h"
 
 enum {
     HEADERS_MAX = 1024,

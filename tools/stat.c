@@ -8,12 +8,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "json.h"
-#include "options.h"
-#include "output.h"
-#include "parse.h"
-#include "table.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "cli/table.h"
 #include "view.h"
+#include "commands.h"
 
 struct stat {
     bool json, counters;

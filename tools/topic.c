@@ -4,12 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "json.h"
-#include "options.h"
-#include "output.h"
-#include "parse.h"
-#include "table.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "cli/table.h"
 #include "view.h"
+#include "commands.h"
 
 /* ------------------------------------------------------------------------------------------------------------- create */
 

@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "options.h"
-#include "output.h"
-#include "parse.h"
-#include "table.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "cli/table.h"
+#include "commands.h"
 
 static int visit(void *context, const struct spate_violation *violation)
 {

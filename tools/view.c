@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "json.h"
+#include "cli/json.h"
 
 static const char *find_name(const char *const *names, size_t count, uint32_t value)
 {

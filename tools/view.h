@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "tool.h"
+#include "cli/tool.h"
 
 struct view_lists { /* arrays; rows are appended */
     json_t *topics, *rings, *producers, *cursors, *stalled;

@@ -2,7 +2,7 @@
  *
  * Owns the flag that a signal sets, and nothing else. Called by every command on the main thread; the signal handler only stores to an
  * atomic. */
-#include "tool.h"
+#include "cli/tool.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "output.h"
+#include "cli/output.h"
 
 static _Atomic int stop_signal;
 
@@ -21,7 +21,7 @@ int tool_error(const char *text, ...)
 {
     va_list arguments;
     va_start(arguments, text);
-    fputs("spate: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, text, arguments);
     fputc('\n', stderr);
     va_end(arguments);
@@ -32,7 +32,7 @@ int tool_failed(int error, const char *doing, ...)
 {
     va_list arguments;
     va_start(arguments, doing);
-    fputs("spate: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, doing, arguments);
     va_end(arguments);
     const char *sentence = spate_last_error();

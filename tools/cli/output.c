@@ -2,7 +2,7 @@
  *
  * Owns the buffer. It grows to the largest batch a command renders between two settles, and is written with plain write(2). After the
  * first failed write everything is thrown away: a command sees `false`, stops, and output_finish turns it into the exit status. */
-#include "output.h"
+#include "cli/output.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tool.h"
+#include "cli/tool.h"
 
 enum {
     SETTLE_SIZE = 256 * 1024, /* large enough that system calls do not show, small enough to stay in L2 */

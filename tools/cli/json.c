@@ -2,7 +2,7 @@
  *
  * Owns nothing. libjansson's "new" setters take over the reference they are given and refuse NULL, so a value that could not be allocated
  * surfaces in json_set, once. */
-#include "json.h"
+#include "cli/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "output.h"
+#include "cli/output.h"
 
 static json_t *must(json_t *value)
 {

@@ -14,7 +14,7 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
-#include "tool.h"
+#include "cli/tool.h"
 
 struct option_spec {
     char letter;                                  /* 0: none */

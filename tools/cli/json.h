@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "tool.h"
+#include "cli/tool.h"
 
 json_t *json_new(void); /* an empty object */
 

@@ -31,13 +31,14 @@ struct command {
     const struct command *const *subcommands;                         /* instead of run, ended by NULL */
 };
 
-extern const struct command command_topic, command_produce, command_consume, command_stat, command_dump, command_verify, command_gc,
-    command_doctor, command_demo;
+/* tool_main: what main() does: make sure of the standard descriptors, run the command that the words name, write out what is printed.
+ * Returns the exit status. */
+int tool_main(const struct command *command, int argc, char **argv);
 
 /* tool_dispatch: run the subcommand that argv[0] names, or answer --help, --version and mistakes. Returns an exit status. */
 int tool_dispatch(const struct command *command, int argc, char **argv);
 
-/* tool_error: "spate: ..." and a newline on standard error. Returns STATUS_FAILURE, so that it can end a function. */
+/* tool_error: the program's name, the text and a newline on standard error. Returns STATUS_FAILURE, so that it can end a function. */
 int tool_error(const char *text, ...) __attribute__((format(printf, 1, 2)));
 
 /* tool_failed: the same for a failed library call: what was being done, then the library's sentence, which has the remedy.

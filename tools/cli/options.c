@@ -2,7 +2,7 @@
  *
  * Owns nothing. --bus and --dir are the environment variables SPATE_BUS and SPATE_DIR given on the command line, and that is how they
  * are handed on: the library looks there. Called once by each command, and by tool_dispatch for what stands before the subcommand. */
-#include "options.h"
+#include "cli/options.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,14 +1,14 @@
 /* table.c: prints rows of JSON objects as a table with columns as wide as their widest cell.
  *
  * Owns nothing; called by the commands that list. Each cell is formatted twice, once to learn the width: simpler than keeping them. */
-#include "table.h"
+#include "cli/table.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "output.h"
+#include "cli/output.h"
 
 enum { CELL_SIZE = 300 };
 

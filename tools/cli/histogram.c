@@ -2,7 +2,7 @@
  *
  * A value's row is its highest bit, its column the six bits below it; values under 64 have a row of their own, one bucket
  * each. */
-#include "histogram.h"
+#include "cli/histogram.h"
 
 void histogram_add(struct histogram *histogram, int64_t ns)
 {

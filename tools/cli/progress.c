@@ -1,14 +1,14 @@
 /* progress.c: the progress line (see progress.h), rewritten in place.
  *
  * Owns nothing but what is on the screen. Called by the loops of produce, consume and dump. */
-#include "progress.h"
+#include "cli/progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "table.h"
-#include "tool.h"
+#include "cli/table.h"
+#include "cli/tool.h"
 
 enum { INTERVAL_MS = 250 };
 

@@ -1,7 +1,7 @@
 /* parse.c: numbers, durations, times, escapes and names on the command line.
  *
  * Owns nothing; bytes with escapes are decoded in place. Called by options_parse and format.c. */
-#include "parse.h"
+#include "cli/parse.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tool.h"
+#include "cli/tool.h"
 
 bool parse_integer(const char *text, int64_t minimum, int64_t maximum, int64_t *ret_value)
 {

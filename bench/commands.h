@@ -1,0 +1,11 @@
+/* commands.h: the commands of `spate-bench`, one file each.
+ *
+ * Included by those files and by main.c, which lists them. */
+#ifndef BENCH_COMMANDS_H
+#define BENCH_COMMANDS_H
+
+#include "cli/tool.h"
+
+extern const struct command command_limit;
+
+#endif

@@ -1,0 +1,37 @@
+/* payload.h: values that are written whole and read whole, alike in every measurement, Spate's and others'.
+ *
+ * Word i of the value of record n is n + i; who reads adds all words up. So each byte crosses, and a value that was not written, or is
+ * another's, shows in the sum. Written to be vectorised. Sizes are multiples of 8. */
+#ifndef BENCH_PAYLOAD_H
+#define BENCH_PAYLOAD_H
+
+#include <stdint.h>
+
+static inline void payload_fill(uint64_t *words, uint64_t count, uint64_t n)
+{
+    for (uint64_t i = 0; i < count; i++)
+        words[i] = n + i;
+}
+
+static inline uint64_t payload_sum(const uint64_t *words, uint64_t count)
+{
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < count; i++)
+        sum += words[i];
+    return sum;
+}
+
+/* payload_expected: what the sums of records 0 .. records-1 add up to. */
+static inline uint64_t payload_expected(uint64_t records, uint64_t count)
+{
+    return count * (records * (records - 1) / 2) + records * (count * (count - 1) / 2);
+}
+
+/* The best instructions of the machine, chosen when the program starts: limits and Spate's values are made by the same ones. */
+#if defined(__x86_64__)
+#define PAYLOAD_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default"), noinline, optimize("O3")))
+#else
+#define PAYLOAD_CLONES __attribute__((noinline, optimize("O3")))
+#endif
+
+#endif

@@ -1,0 +1,12 @@
+/* commands.h: the commands of `spate`, one file each.
+ *
+ * Included by those files and by main.c, which lists them. */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+#include "cli/tool.h"
+
+extern const struct command command_topic, command_produce, command_consume, command_stat, command_dump, command_verify, command_gc,
+    command_doctor, command_demo;
+
+#endif
