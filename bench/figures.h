@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #define FIGURES_ROUNDS_MAX 101
+#define FIGURES_CASES_MAX 128 /* of one command */
 
 /* How far apart two processors are, told from the round trip of a line. */
 enum figures_class { FIGURES_SIBLING, FIGURES_NEAR, FIGURES_FAR, FIGURES_CLASSES };

@@ -1,0 +1,119 @@
+/* rounds.c: rounds, see rounds.h.
+ *
+ * Called by the measuring commands. Owns nothing between calls. */
+#include "rounds.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "ticks.h"
+
+#define LINE_TRIPS 20000u
+
+static const char *set_pin(void *target, char *text)
+{
+    if (!place_check_list(text))
+        return "a list of processors that this process may use is expected: 0,1 or 2-5";
+    *(const char **)target = text;
+    return NULL;
+}
+
+static const char *set_rounds(void *target, char *text)
+{
+    const char *reason = set_count(target, text);
+    return reason || *(uint64_t *)target <= FIGURES_ROUNDS_MAX ? reason : "at most 101";
+}
+
+void rounds_options(struct rounds *rounds, struct option_spec specs[ROUNDS_OPTIONS])
+{
+    const struct option_spec common[ROUNDS_OPTIONS] = {
+        {0, "pin", "CPUS", "which processors, in order: 0,1 or 2-5 (default: nearest together first)", set_pin, &rounds->pin},
+        {0, "rounds", "N", "interleaved rounds, 1 to 101; default 5", set_rounds, &rounds->count},
+        {0, "seconds", "TIME", "about how long all of it should take: 30s, 2m", set_duration, &rounds->time},
+        {'J', "json", NULL, "an object per line: bench, case, unit, median, min, max, class, rounds, limit, ratio", set_switch,
+         &rounds->json},
+    };
+    rounds->count = 5;
+    for (int i = 0; i < ROUNDS_OPTIONS; i++)
+        specs[i] = common[i];
+}
+
+int rounds_start(struct rounds *rounds)
+{
+#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return tool_error("this build is for finding bugs, not for measuring: cmake --preset release");
+#endif
+    if (place_load(&rounds->place) != 0)
+        return STATUS_FAILURE;
+    if (ticks_start() != 0)
+        return tool_error("the processor's time stamp counter does not run evenly here: nothing could be trusted");
+    place_choose(&rounds->place, rounds->pin, rounds->cpus, PLACE_CPUS_MAX);
+    tool_catch_signals();
+    if (!rounds->json)
+        output_print("%s, processors %d and %d: %s\n", rounds->place.model, rounds->cpus[0], rounds->cpus[1],
+                     place_relation_name(place_relate(rounds->cpus[0], rounds->cpus[1])));
+    return STATUS_GO_ON;
+}
+
+/* Returns 0, 1 when the processors moved meanwhile, or an error. */
+static int run_round(struct rounds *rounds, struct figure *figures, uint32_t cases,
+                     int (*measure)(void *context, uint32_t index, double *ret), void *context)
+{
+    struct line_result after;
+    double values[FIGURES_CASES_MAX];
+
+    int error = line_measure(rounds->cpus, LINE_TRIPS, &rounds->line);
+    for (uint32_t i = 0; i < cases && !error; i++) {
+        values[i] = 0;
+        error = measure(context, i, &values[i]);
+    }
+    if (!error)
+        error = line_measure(rounds->cpus, LINE_TRIPS, &after);
+    if (error)
+        return error < 0 ? error : -EIO;
+    enum figures_class class = figures_classify(rounds->line.p50);
+    if (class != figures_classify(after.p50))
+        return 1;
+    for (uint32_t i = 0; i < cases; i++)
+        if (values[i] > 0)
+            figures_add(&figures[i], class, values[i]);
+    return 0;
+}
+
+static void progress(const struct rounds *rounds, uint64_t round, uint64_t dropped)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\r\033[K");
+    if (round < rounds->count)
+        fprintf(stderr, "round %llu of %llu%s", (unsigned long long)round + 1, (unsigned long long)rounds->count,
+                dropped ? " (some were dropped: the processors moved)" : "");
+}
+
+int rounds_run(struct rounds *rounds, const char *bench, struct figure *figures, uint32_t cases,
+               int (*measure)(void *context, uint32_t index, double *ret), void *context, double seconds)
+{
+    uint64_t dropped = 0;
+
+    if (rounds->time > 0)
+        seconds = (double)rounds->time / 1e9;
+    rounds->slice = seconds / (double)rounds->count / cases;
+    for (uint64_t round = 0; round < rounds->count; round++) {
+        progress(rounds, round, dropped);
+        int error = run_round(rounds, figures, cases, measure, context);
+        if (error < 0) {
+            progress(rounds, rounds->count, 0);
+            return error == -EINTR ? tool_error("stopped in round %llu", (unsigned long long)round + 1) : STATUS_FAILURE;
+        }
+        dropped += error == 1;
+    }
+    progress(rounds, rounds->count, 0);
+    if (!rounds->json)
+        output_print("%llu rounds, %llu dropped because the processors moved\n", (unsigned long long)rounds->count,
+                     (unsigned long long)dropped);
+    figures_print(bench, figures, cases, rounds->json);
+    return STATUS_OK;
+}

@@ -1,0 +1,42 @@
+/* rounds.h: the loop around all measurements: interleaved rounds between two looks at the line, dropped when the processors moved.
+ *
+ * A command gives its cases and a function that measures one; options, calibration, progress, printing are here. One thread. */
+#ifndef BENCH_ROUNDS_H
+#define BENCH_ROUNDS_H
+
+#include "cli/options.h"
+#include "figures.h"
+#include "line.h"
+#include "place.h"
+
+struct rounds {
+    /* from the command line: rounds_options */
+    const char *pin;
+    uint64_t count;
+    int64_t time; /* ns, about, for all of it; 0: the command's default */
+    bool json;
+    /* for the measuring function */
+    struct place place;
+    struct line_result line;  /* of this round */
+    double slice;             /* seconds that one case should take */
+    int cpus[PLACE_CPUS_MAX]; /* chosen, nearest together first */
+};
+
+/* The options that all measuring commands have; `more` own ones may follow in the array that they are copied to. */
+#define ROUNDS_OPTIONS 4
+void rounds_options(struct rounds *rounds, struct option_spec specs[ROUNDS_OPTIONS]);
+
+/* rounds_start: after the options were parsed: learn the machine, calibrate the clock, say where it runs.
+ * Returns STATUS_GO_ON, or an exit status after a message (a build with sanitizers or without optimisation is refused) */
+int rounds_start(struct rounds *rounds);
+
+/* rounds_run: measure all cases `count` times and print them.
+ *   bench      the command's name
+ *   figures    one per case, named; `limit` where they are held against another
+ *   measure    one case: 0 and its value; or a negative error after a message. The value 0 means: not to be had here
+ *   seconds    default for all of it
+ * Returns an exit status */
+int rounds_run(struct rounds *rounds, const char *bench, struct figure *figures, uint32_t cases,
+               int (*measure)(void *context, uint32_t index, double *ret), void *context, double seconds);
+
+#endif

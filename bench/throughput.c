@@ -1,0 +1,197 @@
+/* throughput.c: `spate-bench throughput`: records per second by mode, size, way of publishing, and number of producers and consumers.
+ *
+ * Each case beside L, the hand-written ring for one producer, one consumer and this value size, at the ring size that suits it best,
+ * measured in the same round. */
+#include <stdio.h>
+
+#include "cli/parse.h"
+#include "commands.h"
+#include "flow.h"
+#include "rounds.h"
+#include "spsc.h"
+
+struct throughput_case {
+    char name[64];
+    enum { YARDSTICK, RATE, PER_PROCESSOR, CPU, INSTRUCTIONS } kind; /* the last three tell more about the RATE before them */
+    struct flow_spec flow;
+};
+
+struct throughput {
+    struct rounds rounds;
+    uint64_t ring;
+    uint32_t wait, alignment;
+    bool detail;
+    struct throughput_case cases[FIGURES_CASES_MAX];
+    struct figure figures[FIGURES_CASES_MAX];
+    struct flow_result last; /* of the case measured just before: its details are cases of their own */
+    uint32_t count;
+};
+
+static const uint32_t sizes[] = {16, 64, 1024, 16384, 65536};
+
+static const char *size_name(uint32_t size)
+{
+    static char text[16];
+    snprintf(text, sizeof text, size < 1024 ? "%u B" : "%u KiB", size < 1024 ? size : size / 1024);
+    return text;
+}
+
+static const char *limit_name(uint32_t size)
+{
+    return size == 64 ? "L 64 B" : size == 1024 ? "L 1 KiB" : size == 16384 ? "L 16 KiB" : NULL;
+}
+
+static void add_case(struct throughput *t, const char *name, int kind, const char *unit, const struct flow_spec *flow)
+{
+    struct throughput_case *each = &t->cases[t->count];
+
+    snprintf(each->name, sizeof each->name, "%s", name);
+    each->kind = kind;
+    each->flow = *flow;
+    t->figures[t->count++] =
+        (struct figure){.name = each->name, .unit = unit, .limit = kind == RATE ? limit_name(flow->value_size) : NULL};
+}
+
+static void add_flow(struct throughput *t, const struct flow_spec *flow)
+{
+    char name[64], how[24] = "publish";
+
+    if (flow->api == FLOW_CLAIM)
+        snprintf(how, sizeof how, "zero-copy");
+    else if (flow->batch > 1)
+        snprintf(how, sizeof how, "batches of %u", flow->batch);
+    snprintf(name, sizeof name, "%u -> %u, %s, %s, %s", flow->producers, flow->consumers, size_name(flow->value_size),
+             flow->mode == SPATE_MODE_EXCLUSIVE ? "exclusive" : "concurrent", how);
+    add_case(t, name, RATE, "records/s", flow);
+    if (!t->detail)
+        return;
+    add_case(t, "  per processor", PER_PROCESSOR, "records/s", flow);
+    add_case(t, "  processor time", CPU, "s/Mrecord", flow);
+    add_case(t, "  instructions", INSTRUCTIONS, "per record", flow);
+}
+
+/* 32, or what a quarter of the ring takes at once. */
+static uint32_t largest_batch(const struct throughput *t, uint32_t value_size)
+{
+    uint32_t batch = 32;
+    while (batch > 1 && (uint64_t)batch * (value_size + 256) > t->ring / 4)
+        batch /= 2;
+    return batch;
+}
+
+static void add_cases(struct throughput *t)
+{
+    struct flow_spec flow = {.producers = 1, .consumers = 1, .wait = t->wait, .alignment = t->alignment};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        flow.value_size = sizes[i];
+        if (limit_name(sizes[i]))
+            add_case(t, limit_name(sizes[i]), YARDSTICK, "records/s", &flow);
+    }
+    for (int mode = 0; mode < 2; mode++) {
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            flow.mode = mode ? SPATE_MODE_CONCURRENT : SPATE_MODE_EXCLUSIVE;
+            flow.value_size = sizes[i];
+            flow.ring = t->ring;
+            flow.records = 4000000 / sizes[i];
+            for (int how = 0; how < 3; how++) {
+                flow.batch = how == 1 ? largest_batch(t, flow.value_size) : 1;
+                flow.api = how == 2 ? FLOW_CLAIM : FLOW_PUBLISH;
+                add_flow(t, &flow);
+            }
+        }
+    }
+    flow = (struct flow_spec){.producers = 2,
+                              .consumers = 1,
+                              .value_size = 64,
+                              .batch = 1,
+                              .wait = t->wait,
+                              .alignment = t->alignment,
+                              .ring = t->ring,
+                              .records = 60000};
+    add_flow(t, &flow);
+    flow.batch = 32;
+    add_flow(t, &flow);
+    flow.producers = 1;
+    flow.consumers = 3;
+    add_flow(t, &flow);
+    flow.producers = 2;
+    flow.consumers = 2;
+    add_flow(t, &flow);
+}
+
+static int measure_limit(struct throughput *t, uint32_t value_size, double *ret)
+{
+    static const uint64_t rings[] = {256 << 10, 1 << 20, 8 << 20};
+
+    *ret = 0;
+    for (int i = 0; i < 3; i++) {
+        double rate;
+        struct spsc_spec spec = {.value_size = value_size, .capacity = rings[i], .records = 200000000 / value_size};
+        int error = spsc_measure(t->rounds.cpus, &spec, &rate);
+        if (error)
+            return error;
+        *ret = rate > *ret ? rate : *ret;
+    }
+    return 0;
+}
+
+/* A measurement takes about as long as its slice: how many records that is, is learnt from the round before. */
+static int measure_flow(struct throughput *t, struct flow_spec *flow)
+{
+    int error = flow_measure(t->rounds.cpus, flow, &t->last);
+    if (!error)
+        flow->records = (uint64_t)(t->last.rate * t->rounds.slice / flow->producers) + flow->batch;
+    return error;
+}
+
+static int measure(void *context, uint32_t index, double *ret)
+{
+    struct throughput *t = context;
+    struct throughput_case *each = &t->cases[index];
+    const struct flow_spec *flow = &each->flow;
+    int error = 0;
+
+    switch (each->kind) {
+    case YARDSTICK: return measure_limit(t, flow->value_size, ret);
+    case RATE:
+        error = measure_flow(t, &each->flow);
+        *ret = t->last.rate;
+        break;
+    case PER_PROCESSOR: *ret = t->last.rate / (flow->producers + flow->consumers); break;
+    case CPU: *ret = t->last.cpu; break;
+    case INSTRUCTIONS: *ret = t->last.instructions; break;
+    }
+    return error;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static struct throughput t = {.ring = 8 << 20, .wait = SPATE_WAIT_SPIN, .alignment = 64};
+    struct option_spec specs[ROUNDS_OPTIONS + 4] = {0};
+
+    rounds_options(&t.rounds, specs);
+    specs[ROUNDS_OPTIONS] =
+        (struct option_spec){0, "detail", NULL, "processor time and instructions per record, too", set_switch, &t.detail};
+    specs[ROUNDS_OPTIONS + 1] = (struct option_spec){0, "wait", "HOW", "spin (default), yield, block, auto", set_wait, &t.wait};
+    int status = options_parse(command, specs, &argc, argv);
+    if (status == STATUS_GO_ON)
+        status = rounds_start(&t.rounds);
+    if (status != STATUS_GO_ON)
+        return status;
+    add_cases(&t);
+    return rounds_run(&t.rounds, "throughput", t.figures, t.count, measure, &t, 30);
+}
+
+const struct command command_throughput = {
+    .path = "spate-bench throughput",
+    .arguments = "",
+    .summary = "records per second by mode, size, and way of publishing",
+    .details =
+        "Back-pressured (policy gate), every byte written and read, without timestamps, on a ring of 8 MiB. ratio is to L, the\n"
+        "hand-written ring of the same value size for one producer and one consumer. More processes than processors share\n"
+        "them.\n"
+        "\n"
+        "Exit status: 0 measured; 1 it could not be done; 2 usage.\n",
+    .run = run,
+};

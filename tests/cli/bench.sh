@@ -1,0 +1,57 @@
+#!/bin/bash
+# bench.sh: spate-bench as a user calls it: what it prints can be read by people and by programs; wrong arguments are told.
+# Called by ctest (label cli). No figure is judged here: the machine is anybody's.
+source "$(dirname "$0")/lib.sh"
+tool=$SPATE_BUILD/bin/spate-bench
+
+it "limit prints a table with every case"
+run limit --rounds 1 --seconds 1s
+expect_status 0
+for case in "line round trip, p50" "ring 64 B, 256 KiB" "ring 16 KiB, 8 MiB" "copy in L2" "contended fetch-add"; do
+    grep -q "^$case" "$scratch/out" || grep -q "1 dropped" "$scratch/out" || fail "no case '$case'"
+done
+
+it "limit --json prints an object a line, with positive figures"
+run limit --rounds 1 --seconds 1s --json
+expect_status 0
+expect_no_err
+python3 - "$scratch/out" <<'END' || fail "the JSON is not as promised"
+import json, sys
+for line in open(sys.argv[1]):
+    row = json.loads(line)
+    assert row["bench"] == "limit" and row["rounds"] == 1, row
+    assert 0 < row["min"] <= row["median"] <= row["max"], row
+END
+
+it "throughput prints ratios to the hand-written ring"
+run throughput --rounds 1 --seconds 2s --json
+expect_status 0
+expect_no_err
+python3 - "$scratch/out" <<'END' || fail "the JSON is not as promised"
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+for row in rows:
+    assert row["bench"] == "throughput" and row["median"] > 0, row
+    if " 64 B, " in row["case"]:
+        assert abs(row["ratio"] - row["median"] / row["limit"]) < 1e-6, row
+END
+
+it "throughput leaves nothing behind"
+[ -z "$(ls "$SPATE_DIR")" ] || fail "it left $(ls "$SPATE_DIR")"
+
+it "wrong arguments are told"
+for arguments in "limit --pin 0,9999" "limit --pin x" "limit --rounds 0" "limit --rounds 102" "limit --seconds x" "limit extra" "nope" ""; do
+    # shellcheck disable=SC2086
+    run $arguments
+    expect_status 2
+    expect_out ""
+done
+
+it "limit can be stopped"
+background stopped limit --rounds 100 --seconds 600s
+sleep 1
+kill -INT "$pid"
+end "$pid"
+expect_status 1
+
+finish
