@@ -1,22 +1,22 @@
 /* flow.c: producers and consumers of a measurement on a temporary bus.
  *
- * The bus lies below $SPATE_DIR, else /dev/shm, and is removed afterwards. Called by throughput, scale and targets. */
+ * Called by throughput, scale and targets. */
 #include "flow.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "cli/tool.h"
 #include "counter.h"
 #include "crew.h"
 #include "payload.h"
+#include "temporary.h"
 #include "ticks.h"
 
 #define TOPIC "flow"
+static const char *const topics[] = {TOPIC, NULL};
+
 #define BATCH_MAX 64u
 #define PATIENCE (30 * NS_PER_S) /* somebody else must have died */
 
@@ -28,7 +28,7 @@ struct member {
 struct shared {
     struct crew crew;
     struct flow_spec spec;
-    char bus[256];
+    char bus[TEMPORARY_PATH_SIZE];
     struct member members[CREW_MAX];
 };
 
@@ -156,9 +156,7 @@ static int work(void *memory, uint32_t index)
     spate_bus *bus = NULL;
     spate_topic *topic = NULL;
 
-    int error = spate_bus_open(shared->bus, NULL, &bus);
-    if (!error)
-        error = spate_topic_open(bus, TOPIC, &topic);
+    int error = temporary_open(shared->bus, TOPIC, &bus, &topic);
     const double cpu = cpu_seconds();
     int counter = counter_start();
     if (!error)
@@ -175,39 +173,14 @@ static int work(void *memory, uint32_t index)
 static int create_bus(struct shared *shared)
 {
     const struct flow_spec *spec = &shared->spec;
-    const char *dir = getenv("SPATE_DIR");
     struct spate_topic_config config;
-    spate_bus *bus = NULL;
 
-    snprintf(shared->bus, sizeof shared->bus, "%s/spate-bench.XXXXXX", dir && *dir ? dir : "/dev/shm");
-    if (!mkdtemp(shared->bus))
-        return tool_error("cannot make %s: %s", shared->bus, strerror(errno));
     spate_topic_config_init(&config);
     config.mode = spec->mode;
     config.ring_capacity = spec->ring;
     config.alignment = spec->alignment;
     config.timestamp = SPATE_TIMESTAMP_NONE;
-    int error = spate_bus_open(shared->bus, NULL, &bus);
-    if (!error)
-        error = spate_topic_create(bus, TOPIC, &config);
-    spate_bus_close(bus);
-    return error ? tool_failed(error, "cannot prepare a topic") : 0;
-}
-
-static void remove_bus(const struct shared *shared)
-{
-    spate_bus *bus;
-    char file[300];
-
-    if (spate_bus_open(shared->bus, NULL, &bus) == 0) {
-        (void)spate_topic_delete(bus, TOPIC, SPATE_DELETE_FORCE);
-        spate_bus_close(bus);
-    }
-    snprintf(file, sizeof file, "%s/~wake", shared->bus);
-    (void)rmdir(file);
-    snprintf(file, sizeof file, "%s/bus", shared->bus);
-    (void)unlink(file);
-    (void)rmdir(shared->bus);
+    return temporary_create(shared->bus, topics, &config);
 }
 
 static int check(const struct shared *shared)
@@ -258,8 +231,7 @@ int flow_measure(const int *cpus, const struct flow_spec *spec, struct flow_resu
         error = check(shared);
     if (!error)
         sum_up(shared, ret);
-    if (*shared->bus)
-        remove_bus(shared);
+    temporary_remove(shared->bus, topics);
     crew_free(shared, sizeof *shared);
     return error;
 }

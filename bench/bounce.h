@@ -1,0 +1,23 @@
+/* bounce.h: the round trip of a record: one process publishes, the other answers, through two topics of Spate.
+ *
+ * Every value is written whole and read whole on each way. Called by latency and targets. */
+#ifndef BENCH_BOUNCE_H
+#define BENCH_BOUNCE_H
+
+#include <stdint.h>
+
+struct bounce_spec {
+    uint32_t mode;       /* enum spate_mode */
+    uint32_t value_size; /* a multiple of 8 */
+    uint32_t wait;       /* enum spate_wait_strategy */
+    uint32_t trips;
+};
+
+struct bounce_result { /* ns */
+    double min, p50, p99, p999;
+};
+
+/* bounce_measure: Returns 0, or as crew_run. */
+int bounce_measure(const int cpus[2], const struct bounce_spec *spec, struct bounce_result *ret);
+
+#endif
