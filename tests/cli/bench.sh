@@ -36,11 +36,26 @@ for row in rows:
         assert abs(row["ratio"] - row["median"] / row["limit"]) < 1e-6, row
 END
 
-it "throughput leaves nothing behind"
+it "latency prints four quantiles of each case"
+run latency --rounds 1 --seconds 3s --json
+expect_status 0
+python3 - "$scratch/out" <<'END' || fail "the JSON is not as promised"
+import json, sys
+rows = {row["case"]: row for row in map(json.loads, open(sys.argv[1]))}
+for row in rows.values():
+    assert row["bench"] == "latency" and row["unit"] == "ns" and row["median"] > 0, row
+if rows: # else the processors moved
+    for case in ("line", "24 B, exclusive, spin", "64 B, concurrent, spin"):
+        assert rows[case + ", min"]["median"] <= rows[case + ", p50"]["median"] <= rows[case + ", p99.9"]["median"], case
+    assert rows["asleep, epoll, at 1/s, p50"]["median"] <= rows["asleep, epoll, at 1/s, max"]["median"]
+END
+
+it "they leave nothing behind"
 [ -z "$(ls "$SPATE_DIR")" ] || fail "it left $(ls "$SPATE_DIR")"
 
 it "wrong arguments are told"
-for arguments in "limit --pin 0,9999" "limit --pin x" "limit --rounds 0" "limit --rounds 102" "limit --seconds x" "limit extra" "nope" ""; do
+for arguments in "limit --pin 0,9999" "limit --pin x" "limit --rounds 0" "limit --rounds 102" "limit --seconds x" "limit extra" \
+    "throughput --wait sometimes" "latency --pin" "nope" ""; do
     # shellcheck disable=SC2086
     run $arguments
     expect_status 2
