@@ -48,6 +48,8 @@ int rounds_start(struct rounds *rounds)
 #endif
     if (place_load(&rounds->place) != 0)
         return STATUS_FAILURE;
+    if (rounds->place.count < 2)
+        return tool_error("only one processor may be used here: what goes on between two cannot be measured (taskset, cpuset)");
     if (ticks_start() != 0)
         return tool_error("the processor's time stamp counter does not run evenly here: nothing could be trusted");
     place_choose(&rounds->place, rounds->pin, rounds->cpus, PLACE_CPUS_MAX);
