@@ -4,10 +4,12 @@
 #include "crew.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +32,7 @@ void crew_free(void *shared, size_t size)
     munmap(shared, size);
 }
 
-static pid_t start(void *shared, int cpu, uint32_t index, int (*body)(void *shared, uint32_t index))
+static pid_t start(void *shared, int cpu, uint32_t index, const sigset_t *mask, int (*body)(void *shared, uint32_t index))
 {
     const pid_t parent = getpid();
     pid_t pid = fork();
@@ -39,6 +41,7 @@ static pid_t start(void *shared, int cpu, uint32_t index, int (*body)(void *shar
         return pid;
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || place_pin(cpu) < 0)
         _exit(1);
     _exit(body(shared, index));
@@ -51,38 +54,67 @@ static void end_all(const pid_t *pids, uint32_t count)
             kill(pids[i], SIGKILL);
 }
 
-int crew_run(void *shared, const int *cpus, uint32_t count, int (*body)(void *shared, uint32_t index))
+/* Waits until all have ended. Signals are blocked but in ppoll, so that none goes by between a look and the wait. The parent sleeps
+ * all the while: it must not disturb what is measured. */
+static int wait_for_all(pid_t *pids, struct pollfd *ends, uint32_t count, const sigset_t *mask)
 {
-    struct crew *crew = shared;
-    pid_t pids[CREW_MAX] = {0};
     int result = 0;
 
-    *crew = (struct crew){.count = count};
-    for (uint32_t i = 0; i < count; i++) {
-        pids[i] = start(shared, cpus[i], i, body);
-        if (pids[i] < 0) {
-            result = tool_error("cannot start a process: %s", strerror(errno));
-            break;
-        }
-    }
-    if (result)
-        end_all(pids, count);
-    for (uint32_t left = 0; left < count;) {
-        int status = 0;
-        if (pids[left] <= 0 || waitpid(pids[left], &status, 0) == pids[left]) {
-            pids[left++] = 0;
+    for (uint32_t left = count; left > 0;) {
+        int ready = ppoll(ends, count, NULL, mask);
+        if (ready < 0 && errno == EINTR && tool_stopped())
+            result = -EINTR;
+        else if (ready < 0 && errno != EINTR)
+            return tool_error("cannot wait for a process: %s", strerror(errno));
+        for (uint32_t i = 0; ready > 0 && i < count; i++) {
+            int status;
+            if (!ends[i].revents || waitpid(pids[i], &status, 0) != pids[i])
+                continue;
             if (status != 0 && result == 0)
                 result = -1;
-        } else if (errno == EINTR && tool_stopped()) {
-            result = -EINTR;
-        } else if (errno != EINTR) {
-            result = tool_error("a process is lost: %s", strerror(errno));
-            left++;
+            pids[i] = 0;
+            ends[i].fd = -1 - ends[i].fd; /* ppoll ignores it from now on */
+            left--;
         }
         if (result)
             end_all(pids, count);
     }
     return result;
+}
+
+int crew_run(void *shared, const int *cpus, uint32_t count, int (*body)(void *shared, uint32_t index))
+{
+    struct crew *crew = shared;
+    pid_t pids[CREW_MAX] = {0};
+    struct pollfd ends[CREW_MAX];
+    sigset_t stops, before;
+    uint32_t started = 0;
+    int result = 0;
+
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stops, &before);
+    *crew = (struct crew){.count = count};
+    for (; started < count && !result; started++) {
+        pids[started] = start(shared, cpus[started], started, &before, body);
+        ends[started] =
+            (struct pollfd){.fd = pids[started] > 0 ? (int)syscall(SYS_pidfd_open, pids[started], 0) : -1, .events = POLLIN};
+        if (ends[started].fd < 0)
+            result = tool_error("cannot start a process: %s", strerror(errno));
+    }
+    if (result || tool_stopped())
+        end_all(pids, started);
+    if (!result)
+        result = wait_for_all(pids, ends, count, &before);
+    for (uint32_t i = 0; i < started; i++) {
+        if (pids[i] > 0)
+            waitpid(pids[i], NULL, 0);
+        if (ends[i].fd != -1)
+            close(ends[i].fd < 0 ? -1 - ends[i].fd : ends[i].fd);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return tool_stopped() ? -EINTR : result;
 }
 
 int crew_meet(struct crew *crew, uint32_t n)
