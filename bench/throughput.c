@@ -10,9 +10,11 @@
 #include "rounds.h"
 #include "spsc.h"
 
+enum throughput_kind { YARDSTICK, RATE, PER_PROCESSOR, CPU, INSTRUCTIONS };
+
 struct throughput_case {
     char name[64];
-    enum { YARDSTICK, RATE, PER_PROCESSOR, CPU, INSTRUCTIONS } kind; /* the last three tell more about the RATE before them */
+    enum throughput_kind kind; /* the last three tell more about the RATE before them */
     struct flow_spec flow;
 };
 
@@ -41,7 +43,8 @@ static const char *limit_name(uint32_t size)
     return size == 64 ? "L 64 B" : size == 1024 ? "L 1 KiB" : size == 16384 ? "L 16 KiB" : NULL;
 }
 
-static void add_case(struct throughput *t, const char *name, int kind, const char *unit, const struct flow_spec *flow)
+static void add_case(struct throughput *t, const char *name, enum throughput_kind kind, const char *unit,
+                     const struct flow_spec *flow)
 {
     struct throughput_case *each = &t->cases[t->count];
 
