@@ -133,7 +133,7 @@ bool place_check_list(const char *list)
 
 void place_choose(const struct place *place, const char *list, int *cpus, int count)
 {
-    int chosen[PLACE_CPUS_MAX], n = 0, first, last;
+    int chosen[PLACE_CPUS_MAX], n = 0, first = 0, last = -1;
 
     for (const char *at = list; at && *at;) {
         at = parse_range(at, &first, &last);
