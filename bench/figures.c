@@ -26,10 +26,16 @@ const char *figures_class_name(enum figures_class class)
     return names[class];
 }
 
-void figures_add(struct figure *figure, enum figures_class class, double value)
+void figures_add(struct figure *figure, enum figures_class class, double value, double limit)
 {
-    if (figure->of[class].count < FIGURES_ROUNDS_MAX)
-        figure->of[class].values[figure->of[class].count++] = value;
+    const uint32_t at = figure->of[class].count;
+
+    if (at == FIGURES_ROUNDS_MAX)
+        return;
+    figure->of[class].values[at] = value;
+    figure->of[class].limits[at] = limit;
+    figure->of[class].ratios[at] = limit > 0 ? value / limit : 0;
+    figure->of[class].count++;
 }
 
 static int compare(const void *a, const void *b)
@@ -38,24 +44,43 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-struct figures_summary figures_summarise(const struct figure *figure, enum figures_class class)
+static double median(const double *sorted, uint32_t count)
 {
-    double sorted[FIGURES_ROUNDS_MAX];
-    const uint32_t count = figure->of[class].count;
-
-    if (count == 0)
-        return (struct figures_summary){0};
-    memcpy(sorted, figure->of[class].values, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, compare);
-    return (struct figures_summary){
-        .median = count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2,
-        .min = sorted[0],
-        .max = sorted[count - 1],
-        .rounds = count,
-    };
+    return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
 }
 
-static const struct figure *find(const struct figure *figures, uint32_t count, const char *name)
+static void sort(double *sorted, const double *values, uint32_t count)
+{
+    memcpy(sorted, values, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, compare);
+}
+
+struct figures_summary figures_summarise(const struct figure *figure, enum figures_class class)
+{
+    struct figures_summary summary = {.rounds = figure->of[class].count};
+    double sorted[FIGURES_ROUNDS_MAX];
+
+    if (summary.rounds == 0)
+        return summary;
+    sort(sorted, figure->of[class].limits, summary.rounds);
+    summary.limit = median(sorted, summary.rounds);
+    sort(sorted, figure->of[class].ratios, summary.rounds);
+    summary.ratio = median(sorted, summary.rounds);
+    sort(sorted, figure->of[class].values, summary.rounds);
+    summary.median = median(sorted, summary.rounds);
+    summary.min = sorted[0];
+    summary.max = sorted[summary.rounds - 1];
+    return summary;
+}
+
+bool figures_is_met(const struct figure *figure, const struct figures_summary *summary)
+{
+    if (figure->target == 0)
+        return true;
+    return figure->at_most ? summary->ratio <= figure->target : summary->ratio >= figure->target;
+}
+
+const struct figure *figures_find(const struct figure *figures, uint32_t count, const char *name)
 {
     for (uint32_t i = 0; name && i < count; i++)
         if (strcmp(figures[i].name, name) == 0)
@@ -77,10 +102,15 @@ static json_t *for_people(double value, const char *unit)
     return json_string(text);
 }
 
-static json_t *row_of(const char *bench, const struct figure *figures, uint32_t count, uint32_t index, enum figures_class class,
-                      bool for_table)
+static void set_ratio(json_t *row, const char *key, const char *format, double value, bool for_table)
 {
-    const struct figure *figure = &figures[index], *limit = find(figures, count, figure->limit);
+    char text[32];
+    snprintf(text, sizeof text, format, value);
+    json_set(row, key, for_table ? json_string(text) : json_real(value));
+}
+
+static json_t *row_of(const char *bench, const struct figure *figure, enum figures_class class, bool for_table)
+{
     const struct figures_summary summary = figures_summarise(figure, class);
     json_t *row = json_new();
 
@@ -92,12 +122,13 @@ static json_t *row_of(const char *bench, const struct figure *figures, uint32_t 
     json_set(row, "max", for_table ? for_people(summary.max, figure->unit) : json_real(summary.max));
     json_set_text(row, "class", figures_class_name(class));
     json_set_number(row, "rounds", summary.rounds);
-    if (limit && figures_summarise(limit, class).rounds) {
-        double against = figures_summarise(limit, class).median;
-        char ratio[32];
-        snprintf(ratio, sizeof ratio, "%.2f", summary.median / against);
-        json_set(row, "limit", for_table ? json_string(limit->name) : json_real(against));
-        json_set(row, "ratio", for_table ? json_string(ratio) : json_real(summary.median / against));
+    if (summary.limit > 0) {
+        json_set(row, "limit", for_table ? json_string(figure->limit) : json_real(summary.limit));
+        set_ratio(row, "ratio", "%.2f", summary.ratio, for_table);
+    }
+    if (figure->target > 0) {
+        set_ratio(row, "target", figure->at_most ? "<= %.2f" : ">= %.2f", figure->target, for_table);
+        json_set_text(row, "verdict", figures_is_met(figure, &summary) ? "ok" : "short");
     }
     return row;
 }
@@ -108,7 +139,9 @@ static void print_class(const char *bench, const struct figure *figures, uint32_
         {"case", "case", COLUMN_TEXT},     {"unit", "unit", COLUMN_TEXT}, {"median", "median", COLUMN_NUMBER},
         {"min", "min", COLUMN_NUMBER},     {"max", "max", COLUMN_NUMBER}, {"rounds", "rounds", COLUMN_NUMBER},
         {"ratio", "ratio", COLUMN_NUMBER}, {"of", "limit", COLUMN_TEXT},
+        {"target", "target", COLUMN_TEXT}, {"", "verdict", COLUMN_TEXT},
     };
+    bool has_targets = false;
     json_t *rows = json_array();
     bool noisy = false;
 
@@ -117,7 +150,8 @@ static void print_class(const char *bench, const struct figure *figures, uint32_
         if (summary.rounds == 0)
             continue;
         noisy |= summary.max > NOISY_SPREAD * summary.median || summary.median > NOISY_SPREAD * summary.min;
-        json_t *row = row_of(bench, figures, count, i, class, !json);
+        has_targets |= figures[i].target > 0;
+        json_t *row = row_of(bench, &figures[i], class, !json);
         if (json) {
             json_write_compact(row);
             output_print("\n");
@@ -125,7 +159,7 @@ static void print_class(const char *bench, const struct figure *figures, uint32_
             json_array_append_new(rows, row);
         }
     }
-    table_print(figures_class_name(class), 0, rows, columns, sizeof columns / sizeof columns[0]);
+    table_print(figures_class_name(class), 0, rows, columns, sizeof columns / sizeof columns[0] - (has_targets ? 0 : 2));
     if (!json && noisy)
         output_print("The machine was noisy: some rounds differ by more than half. Trust the ratios more than the figures.\n");
     json_decref(rows);

@@ -22,22 +22,32 @@ const char *figures_class_name(enum figures_class class);
 struct figure {
     const char *name;  /* of the case */
     const char *unit;  /* "ns", "records/s", "bytes/s" */
-    const char *limit; /* name of the figure that this one is held against; NULL: none */
+    const char *limit; /* what this one is held against; where it names another figure, that one. NULL: nothing */
+    bool follows;      /* comes from the measurement of the figure before it */
+    double target;     /* what the ratio should be: at least, or at_most; 0: none */
+    bool at_most;
     struct {
-        double values[FIGURES_ROUNDS_MAX];
+        double values[FIGURES_ROUNDS_MAX], limits[FIGURES_ROUNDS_MAX], ratios[FIGURES_ROUNDS_MAX];
         uint32_t count;
     } of[FIGURES_CLASSES];
 };
 
-/* figures_add: one more value. */
-void figures_add(struct figure *figure, enum figures_class class, double value);
+/* figures_add: one more value, and what it is held against, measured beside it (0: nothing). */
+void figures_add(struct figure *figure, enum figures_class class, double value, double limit);
 
 struct figures_summary {
     double median, min, max;
+    double limit, ratio; /* medians: of the limits, and of the ratios of each round, which noise shakes less than either. 0: none */
     uint32_t rounds;
 };
+/* figures_is_met: whether the ratio is as its target says; true where there is no target. */
+bool figures_is_met(const struct figure *figure, const struct figures_summary *summary);
+
 /* figures_summarise: of one class; all 0 when there is no round. */
 struct figures_summary figures_summarise(const struct figure *figure, enum figures_class class);
+
+/* figures_find: by name; NULL when there is none. */
+const struct figure *figures_find(const struct figure *figures, uint32_t count, const char *name);
 
 /* figures_print: all figures that have values, as a table per class, or with `json` one JSON object a line.
  *   bench    the command's name */

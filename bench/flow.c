@@ -40,19 +40,25 @@ static PAYLOAD_CLONES void fill_values(uint64_t *values, uint64_t words, uint64_
         payload_fill(values + i * words, words, n + i);
 }
 
-static int publish(spate_producer *producer, const struct flow_spec *spec)
+static int publish(spate_producer *producer, spate_producer *rival, const struct flow_spec *spec)
 {
     const uint64_t words = spec->value_size / 8;
     struct spate_record records[BATCH_MAX] = {0};
     uint64_t *values = tool_allocate(spec->batch, spec->value_size);
+    uint64_t rival_due = spec->rival ? spec->rival : UINT64_MAX;
     int error = 0;
 
     for (uint32_t i = 0; i < spec->batch; i++)
         records[i] = (struct spate_record){.partition = 0, .value = values + i * words, .value_size = spec->value_size};
     for (uint64_t n = 0; n < spec->records && !error; n += spec->batch) {
+        spate_producer *mine = producer;
+        if (n >= rival_due) {
+            mine = rival;
+            rival_due += spec->rival;
+        }
         fill_values(values, words, n, spec->batch);
-        error = spec->batch == 1 ? spate_publish(producer, records, PATIENCE, NULL)
-                                 : spate_publish_batch(producer, records, spec->batch, PATIENCE, NULL);
+        error = spec->batch == 1 ? spate_publish(mine, records, PATIENCE, NULL)
+                                 : spate_publish_batch(mine, records, spec->batch, PATIENCE, NULL);
     }
     free(values);
     return error;
@@ -86,18 +92,21 @@ static int produce(struct shared *shared, struct member *me, spate_topic *topic)
 {
     const struct flow_spec *spec = &shared->spec;
     struct spate_producer_options options;
-    spate_producer *producer;
+    spate_producer *producer, *rival = NULL;
 
     spate_producer_options_init(&options);
     options.wait = spec->wait;
     int error = spate_producer_open(topic, &options, &producer);
+    if (!error && spec->rival)
+        error = spate_producer_open(topic, &options, &rival);
     if (error)
         return error;
     if (crew_meet(&shared->crew, 0))
         return -EINTR;
     me->begin = ticks_now();
-    error = spec->api == FLOW_CLAIM ? claim_and_commit(producer, spec) : publish(producer, spec);
+    error = spec->api == FLOW_CLAIM ? claim_and_commit(producer, spec) : publish(producer, rival, spec);
     me->end = ticks_now();
+    spate_producer_close(rival);
     spate_producer_close(producer);
     return error;
 }

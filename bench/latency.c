@@ -37,8 +37,10 @@ static struct latency_case *add_case(struct latency *latency, enum latency_kind 
     for (uint32_t q = 0; q < QUANTILES; q++) {
         uint32_t index = latency->count * QUANTILES + q;
         snprintf(latency->names[index], sizeof latency->names[index], "%s, %s", name, quantile_names[kind == PACED][q]);
-        latency->figures[index] = (struct figure){
-            .name = latency->names[index], .unit = "ns", .limit = kind == BOUNCE ? latency->names[q] : NULL /* the line's */};
+        latency->figures[index] = (struct figure){.name = latency->names[index],
+                                                  .unit = "ns",
+                                                  .follows = q > 0,
+                                                  .limit = kind == BOUNCE ? latency->names[q] : NULL /* the line's */};
     }
     latency->count++;
     return each;
@@ -116,12 +118,12 @@ static int measure_paced(struct latency *latency, struct latency_case *each, dou
 }
 
 /* The first figure of a case measures; the others are its further quantiles. */
-static int measure(void *context, uint32_t index, double *ret)
+static int measure(void *context, uint32_t index, struct measured *ret)
 {
     struct latency *latency = context;
     struct latency_case *each = &latency->cases[index / QUANTILES];
     const struct line_result *line = &latency->rounds.line;
-    const double slice = latency->rounds.slice * QUANTILES;
+    const double slice = latency->rounds.slice;
     int error = 0;
 
     if (index % QUANTILES == 0) {
@@ -131,7 +133,9 @@ static int measure(void *context, uint32_t index, double *ret)
             error = measure_paced(latency, each, slice);
     }
     const double of_line[QUANTILES] = {line->min, line->p50, line->p99, line->p999};
-    *ret = each->kind == LINE ? of_line[index % QUANTILES] : each->quantiles[index % QUANTILES];
+    ret->value = each->kind == LINE ? of_line[index % QUANTILES] : each->quantiles[index % QUANTILES];
+    if (each->kind == BOUNCE)
+        ret->limit = of_line[index % QUANTILES];
     return error;
 }
 

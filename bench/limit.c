@@ -52,20 +52,20 @@ static int measure_spsc(struct limit *limit, uint32_t index, double *ret)
     return error;
 }
 
-static int measure(void *context, uint32_t index, double *ret)
+static int measure(void *context, uint32_t index, struct measured *ret)
 {
     struct limit *limit = context;
     const struct limit_case *each = &cases[index];
     const struct line_result *line = &limit->rounds.line;
 
     switch (each->kind) {
-    case LINE_MIN: *ret = line->min; return 0;
-    case LINE_P50: *ret = line->p50; return 0;
-    case LINE_P99: *ret = line->p99; return 0;
-    case LINE_P999: *ret = line->p999; return 0;
-    case SPSC: return measure_spsc(limit, index, ret);
-    case COPY: return copy_measure(limit->rounds.cpus[0], each->copied, ret);
-    case FETCH_ADD: return fetch_add_measure(limit->rounds.cpus, 2, ret);
+    case LINE_MIN: ret->value = line->min; return 0;
+    case LINE_P50: ret->value = line->p50; return 0;
+    case LINE_P99: ret->value = line->p99; return 0;
+    case LINE_P999: ret->value = line->p999; return 0;
+    case SPSC: return measure_spsc(limit, index, &ret->value);
+    case COPY: return copy_measure(limit->rounds.cpus[0], each->copied, &ret->value);
+    case FETCH_ADD: return fetch_add_measure(limit->rounds.cpus, 2, &ret->value);
     }
     return 0;
 }
@@ -83,7 +83,8 @@ static int run(const struct command *command, int argc, char **argv)
     if (status != STATUS_GO_ON)
         return status;
     for (int i = 0; i < CASES; i++) {
-        figures[i] = (struct figure){.name = cases[i].name, .unit = cases[i].unit};
+        figures[i] = (struct figure){
+            .name = cases[i].name, .unit = cases[i].unit, .follows = cases[i].kind > LINE_MIN && cases[i].kind <= LINE_P999};
         limit.records[i] = cases[i].spsc.records;
     }
     return rounds_run(&limit.rounds, "limit", figures, CASES, measure, &limit, 20);

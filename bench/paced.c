@@ -5,10 +5,8 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/arch.h"
 #include "cli/tool.h"
 #include "crew.h"
 #include "payload.h"
@@ -17,7 +15,6 @@
 
 #define WORDS_MAX 2048u
 #define PATIENCE (30 * NS_PER_S)
-#define SPIN_NS 200000.0 /* before a due time: the producer itself must not oversleep */
 
 static const char *const topics[] = {"paced", NULL};
 
@@ -28,23 +25,6 @@ struct shared {
     uint64_t sum; /* so that values are read whole */
     struct histogram latencies;
 };
-
-static void wait_until(uint64_t due)
-{
-    for (;;) {
-        int64_t left = (int64_t)(due - ticks_now());
-        if (left <= 0)
-            return;
-        double ns = ticks_to_ns((uint64_t)left);
-        if (ns > 2 * SPIN_NS) {
-            int64_t nap = (int64_t)(ns - SPIN_NS);
-            const struct timespec pause = {.tv_sec = nap / NS_PER_S, .tv_nsec = nap % NS_PER_S};
-            nanosleep(&pause, NULL);
-        } else {
-            sp_pause();
-        }
-    }
-}
 
 static int produce(struct shared *shared, spate_topic *topic)
 {
@@ -61,7 +41,7 @@ static int produce(struct shared *shared, spate_topic *topic)
     for (uint32_t n = 0; n < spec->records && !error; n++) {
         payload_fill(value, spec->value_size / 8, n);
         value[0] = start + (uint64_t)((double)n * interval);
-        wait_until(value[0]);
+        ticks_wait_until(value[0]);
         error = spate_publish(producer, &record, PATIENCE, NULL);
     }
     spate_producer_close(producer);

@@ -13,6 +13,15 @@
 
 #define LINE_TRIPS 20000u
 
+struct bench_cases {
+    struct figure *figures;
+    uint32_t count;
+    int (*measure)(void *context, uint32_t index, struct measured *ret);
+    void *context;
+    uint64_t round;                          /* 1, 2, ... */
+    uint64_t measured_in[FIGURES_CASES_MAX]; /* the round of the latest value */
+};
+
 static const char *set_pin(void *target, char *text)
 {
     if (!place_check_list(text))
@@ -60,29 +69,67 @@ int rounds_start(struct rounds *rounds)
     return STATUS_GO_ON;
 }
 
-/* Returns 0, 1 when the processors moved meanwhile, or an error. */
-static int run_round(struct rounds *rounds, struct figure *figures, uint32_t cases,
-                     int (*measure)(void *context, uint32_t index, double *ret), void *context)
+/* The value of this round of the figure that another is held against; 0 when it has none of this class. */
+static double limit_of(const struct figure *figures, uint32_t cases, const struct figure *figure, enum figures_class class,
+                       uint64_t round, const uint64_t *measured_in)
 {
-    struct line_result after;
-    double values[FIGURES_CASES_MAX];
+    const struct figure *limit = figures_find(figures, cases, figure->limit);
 
-    int error = line_measure(rounds->cpus, LINE_TRIPS, &rounds->line);
-    for (uint32_t i = 0; i < cases && !error; i++) {
-        values[i] = 0;
-        error = measure(context, i, &values[i]);
+    if (!limit || limit->of[class].count == 0 || measured_in[limit - figures] != round)
+        return 0;
+    return limit->of[class].values[limit->of[class].count - 1];
+}
+
+/* One case and those that follow it, between two looks at the line. Returns 0, 1 when the processors moved meanwhile, or an error. */
+static int run_case(struct rounds *rounds, struct bench_cases *all, uint32_t first, uint32_t count)
+{
+    struct measured values[FIGURES_CASES_MAX];
+    const struct line_result before = rounds->line;
+
+    for (uint32_t i = 0; i < count; i++) {
+        values[i] = (struct measured){0};
+        int error = all->measure(all->context, first + i, &values[i]);
+        if (error)
+            return error < 0 ? error : -EIO;
     }
-    if (!error)
-        error = line_measure(rounds->cpus, LINE_TRIPS, &after);
+    int error = line_measure(rounds->cpus, LINE_TRIPS, &rounds->line);
     if (error)
         return error < 0 ? error : -EIO;
-    enum figures_class class = figures_classify(rounds->line.p50);
-    if (class != figures_classify(after.p50))
+    enum figures_class class = figures_classify(before.p50);
+    if (class != figures_classify(rounds->line.p50))
         return 1;
-    for (uint32_t i = 0; i < cases; i++)
-        if (values[i] > 0)
-            figures_add(&figures[i], class, values[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        struct figure *figure = &all->figures[first + i];
+        if (values[i].value <= 0)
+            continue;
+        double limit = values[i].limit;
+        if (limit <= 0)
+            limit = limit_of(all->figures, all->count, figure, class, all->round, all->measured_in);
+        figures_add(figure, class, values[i].value, limit);
+        all->measured_in[first + i] = all->round;
+    }
     return 0;
+}
+
+/* Returns how many cases were dropped, or an error. */
+static int run_round(struct rounds *rounds, struct bench_cases *all)
+{
+    int dropped = 0;
+
+    int error = line_measure(rounds->cpus, LINE_TRIPS, &rounds->line);
+    if (error)
+        return error < 0 ? error : -EIO;
+    for (uint32_t i = 0; i < all->count;) {
+        uint32_t count = 1;
+        while (i + count < all->count && all->figures[i + count].follows)
+            count++;
+        int result = run_case(rounds, all, i, count);
+        if (result < 0)
+            return result;
+        dropped += result;
+        i += count;
+    }
+    return dropped;
 }
 
 static void progress(const struct rounds *rounds, uint64_t round, uint64_t dropped)
@@ -96,26 +143,33 @@ static void progress(const struct rounds *rounds, uint64_t round, uint64_t dropp
 }
 
 int rounds_run(struct rounds *rounds, const char *bench, struct figure *figures, uint32_t cases,
-               int (*measure)(void *context, uint32_t index, double *ret), void *context, double seconds)
+               int (*measure)(void *context, uint32_t index, struct measured *ret), void *context, double seconds)
 {
+    struct bench_cases all = {.figures = figures, .count = cases, .measure = measure, .context = context};
     uint64_t dropped = 0;
+    uint32_t measurements = 0;
 
+    for (uint32_t i = 0; i < cases; i++)
+        measurements += !figures[i].follows;
     if (rounds->time > 0)
         seconds = (double)rounds->time / 1e9;
-    rounds->slice = seconds / (double)rounds->count / cases;
+    rounds->slice = seconds / (double)rounds->count / measurements;
     for (uint64_t round = 0; round < rounds->count; round++) {
         progress(rounds, round, dropped);
-        int error = run_round(rounds, figures, cases, measure, context);
-        if (error < 0) {
+        all.round = round + 1;
+        int result = run_round(rounds, &all);
+        if (result < 0) {
             progress(rounds, rounds->count, 0);
-            return error == -EINTR ? tool_error("stopped in round %llu", (unsigned long long)round + 1) : STATUS_FAILURE;
+            return result == -EINTR ? tool_error("stopped in round %llu", (unsigned long long)round + 1) : STATUS_FAILURE;
         }
-        dropped += error == 1;
+        dropped += (uint64_t)result;
     }
     progress(rounds, rounds->count, 0);
-    if (!rounds->json)
-        output_print("%llu rounds, %llu dropped because the processors moved\n", (unsigned long long)rounds->count,
-                     (unsigned long long)dropped);
+    if (!rounds->json) {
+        output_print("%llu rounds", (unsigned long long)rounds->count);
+        output_print(dropped ? "; %llu of %llu measurements were dropped because the processors moved\n" : "\n",
+                     (unsigned long long)dropped, (unsigned long long)(rounds->count * measurements));
+    }
     figures_print(bench, figures, cases, rounds->json);
     return STATUS_OK;
 }

@@ -1,4 +1,5 @@
-/* rounds.h: the loop around all measurements: interleaved rounds between two looks at the line, dropped when the processors moved.
+/* rounds.h: the loop around all measurements: interleaved rounds, each case between two looks at the line, dropped when the processors
+ * moved meanwhile.
  *
  * A command gives its cases and a function that measures one; options, calibration, progress, printing are here. One thread. */
 #ifndef BENCH_ROUNDS_H
@@ -17,7 +18,7 @@ struct rounds {
     bool json;
     /* for the measuring function */
     struct place place;
-    struct line_result line;  /* of this round */
+    struct line_result line;  /* measured just before */
     double slice;             /* seconds that one case should take */
     int cpus[PLACE_CPUS_MAX]; /* chosen, nearest together first */
 };
@@ -30,13 +31,19 @@ void rounds_options(struct rounds *rounds, struct option_spec specs[ROUNDS_OPTIO
  * Returns STATUS_GO_ON, or an exit status after a message (a build with sanitizers or without optimisation is refused) */
 int rounds_start(struct rounds *rounds);
 
+/* One case, measured. */
+struct measured {
+    double value; /* 0: not to be had here */
+    double limit; /* what it is held against, measured beside it; 0: by the name in its figure, or nothing */
+};
+
 /* rounds_run: measure all cases `count` times and print them.
  *   bench      the command's name
- *   figures    one per case, named; `limit` where they are held against another
- *   measure    one case: 0 and its value; or a negative error after a message. The value 0 means: not to be had here
+ *   figures    one per case, named; those that follow another are of its measurement, and asked for after it
+ *   measure    one case: 0, or a negative error after a message
  *   seconds    default for all of it
  * Returns an exit status */
 int rounds_run(struct rounds *rounds, const char *bench, struct figure *figures, uint32_t cases,
-               int (*measure)(void *context, uint32_t index, double *ret), void *context, double seconds);
+               int (*measure)(void *context, uint32_t index, struct measured *ret), void *context, double seconds);
 
 #endif

@@ -113,3 +113,19 @@ int spsc_measure(const int cpus[2], const struct spsc_spec *spec, double *ret_ra
     crew_free(shared, size);
     return error;
 }
+
+int spsc_measure_best(const int cpus[2], uint32_t value_size, double *ret_rate)
+{
+    static const uint64_t rings[] = {256 << 10, 1 << 20, 8 << 20};
+
+    *ret_rate = 0;
+    for (size_t i = 0; i < sizeof rings / sizeof rings[0]; i++) {
+        double rate;
+        const struct spsc_spec spec = {.value_size = value_size, .capacity = rings[i], .records = 400000000 / value_size};
+        int error = spsc_measure(cpus, &spec, &rate);
+        if (error)
+            return error;
+        *ret_rate = rate > *ret_rate ? rate : *ret_rate;
+    }
+    return 0;
+}

@@ -15,4 +15,7 @@ struct spsc_spec {
 /* spsc_measure: records per second from cpus[0] to cpus[1], every byte written and read. Returns 0, or as crew_run. */
 int spsc_measure(const int cpus[2], const struct spsc_spec *spec, double *ret_rate);
 
+/* spsc_measure_best: L: the most that any of three ring sizes (256 KiB, 1 MiB, 8 MiB) reaches. Returns 0, or as crew_run. */
+int spsc_measure_best(const int cpus[2], uint32_t value_size, double *ret_rate);
+
 #endif

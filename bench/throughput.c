@@ -52,7 +52,10 @@ static void add_case(struct throughput *t, const char *name, enum throughput_kin
     each->kind = kind;
     each->flow = *flow;
     t->figures[t->count++] =
-        (struct figure){.name = each->name, .unit = unit, .limit = kind == RATE ? limit_name(flow->value_size) : NULL};
+        (struct figure){.name = each->name,
+                                             .unit = unit,
+                                             .follows = kind > RATE,
+                                             .limit = kind == RATE ? limit_name(flow->value_size) : NULL};
 }
 
 static void add_flow(struct throughput *t, const struct flow_spec *flow)
@@ -123,22 +126,6 @@ static void add_cases(struct throughput *t)
     add_flow(t, &flow);
 }
 
-static int measure_limit(struct throughput *t, uint32_t value_size, double *ret)
-{
-    static const uint64_t rings[] = {256 << 10, 1 << 20, 8 << 20};
-
-    *ret = 0;
-    for (int i = 0; i < 3; i++) {
-        double rate;
-        struct spsc_spec spec = {.value_size = value_size, .capacity = rings[i], .records = 200000000 / value_size};
-        int error = spsc_measure(t->rounds.cpus, &spec, &rate);
-        if (error)
-            return error;
-        *ret = rate > *ret ? rate : *ret;
-    }
-    return 0;
-}
-
 /* A measurement takes about as long as its slice: how many records that is, is learnt from the round before. */
 static int measure_flow(struct throughput *t, struct flow_spec *flow)
 {
@@ -148,7 +135,7 @@ static int measure_flow(struct throughput *t, struct flow_spec *flow)
     return error;
 }
 
-static int measure(void *context, uint32_t index, double *ret)
+static int measure(void *context, uint32_t index, struct measured *ret)
 {
     struct throughput *t = context;
     struct throughput_case *each = &t->cases[index];
@@ -156,14 +143,14 @@ static int measure(void *context, uint32_t index, double *ret)
     int error = 0;
 
     switch (each->kind) {
-    case YARDSTICK: return measure_limit(t, flow->value_size, ret);
+    case YARDSTICK: return spsc_measure_best(t->rounds.cpus, flow->value_size, &ret->value);
     case RATE:
         error = measure_flow(t, &each->flow);
-        *ret = t->last.rate;
+        ret->value = t->last.rate;
         break;
-    case PER_PROCESSOR: *ret = t->last.rate / (flow->producers + flow->consumers); break;
-    case CPU: *ret = t->last.cpu; break;
-    case INSTRUCTIONS: *ret = t->last.instructions; break;
+    case PER_PROCESSOR: ret->value = t->last.rate / (flow->producers + flow->consumers); break;
+    case CPU: ret->value = t->last.cpu; break;
+    case INSTRUCTIONS: ret->value = t->last.instructions; break;
     }
     return error;
 }

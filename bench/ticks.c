@@ -8,6 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/arch.h"
+#include "base/clock.h"
+
 #define CALIBRATION_NS 50000000
 
 static double per_ns;
@@ -58,4 +61,23 @@ double ticks_to_ns(uint64_t ticks)
 double ticks_per_second(void)
 {
     return per_ns * 1e9;
+}
+
+#define SPIN_NS 200000.0 /* before a due time */
+
+void ticks_wait_until(uint64_t due)
+{
+    for (;;) {
+        int64_t left = (int64_t)(due - ticks_now());
+        if (left <= 0)
+            return;
+        double ns = ticks_to_ns((uint64_t)left);
+        if (ns > 2 * SPIN_NS) {
+            int64_t nap = (int64_t)(ns - SPIN_NS);
+            const struct timespec pause = {.tv_sec = nap / SP_NS_PER_S, .tv_nsec = nap % SP_NS_PER_S};
+            nanosleep(&pause, NULL);
+        } else {
+            sp_pause();
+        }
+    }
 }

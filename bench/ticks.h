@@ -14,6 +14,9 @@ int ticks_start(void);
 double ticks_to_ns(uint64_t ticks);
 double ticks_per_second(void);
 
+/* ticks_wait_until: sleep, then spin, until the counter is at `due`: a sleeper alone would be late. */
+void ticks_wait_until(uint64_t due);
+
 /* ticks_now: the counter. Not ordered with other memory accesses but by the data they depend on: fences cost more than the error. */
 static inline uint64_t ticks_now(void)
 {
