@@ -138,8 +138,8 @@ static void print_class(const char *bench, const struct figure *figures, uint32_
     static const struct column columns[] = {
         {"case", "case", COLUMN_TEXT},     {"unit", "unit", COLUMN_TEXT}, {"median", "median", COLUMN_NUMBER},
         {"min", "min", COLUMN_NUMBER},     {"max", "max", COLUMN_NUMBER}, {"rounds", "rounds", COLUMN_NUMBER},
-        {"ratio", "ratio", COLUMN_NUMBER}, {"of", "limit", COLUMN_TEXT},
-        {"target", "target", COLUMN_TEXT}, {"", "verdict", COLUMN_TEXT},
+        {"ratio", "ratio", COLUMN_NUMBER}, {"of", "limit", COLUMN_TEXT},  {"target", "target", COLUMN_TEXT},
+        {"", "verdict", COLUMN_TEXT},
     };
     bool has_targets = false;
     json_t *rows = json_array();

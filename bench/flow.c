@@ -34,53 +34,62 @@ struct shared {
 
 /* ------------------------------------------------------------------------------------------------------------ producer */
 
-static PAYLOAD_CLONES void fill_values(uint64_t *values, uint64_t words, uint64_t n, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        payload_fill(values + i * words, words, n + i);
-}
+/* Who produces, and what. */
+struct source {
+    spate_producer *producer, *rival;
+    const struct flow_spec *spec;
+    struct spate_record records[BATCH_MAX];
+    uint64_t *values; /* FLOW_PUBLISH: spec->batch values, which are copied from here */
+};
 
-static int publish(spate_producer *producer, spate_producer *rival, const struct flow_spec *spec)
+/* One function per value size, as the yardstick has it (spsc.c): the compiler knows the size, and nothing is saved or called on the way but
+ * Spate. */
+static inline __attribute__((always_inline)) int publish_each(struct source *source, uint64_t words)
 {
-    const uint64_t words = spec->value_size / 8;
-    struct spate_record records[BATCH_MAX] = {0};
-    uint64_t *values = tool_allocate(spec->batch, spec->value_size);
+    const struct flow_spec *spec = source->spec;
+    uint64_t *const values = source->values;
     uint64_t rival_due = spec->rival ? spec->rival : UINT64_MAX;
     int error = 0;
 
-    for (uint32_t i = 0; i < spec->batch; i++)
-        records[i] = (struct spate_record){.partition = 0, .value = values + i * words, .value_size = spec->value_size};
-    for (uint64_t n = 0; n < spec->records && !error; n += spec->batch) {
-        spate_producer *mine = producer;
+    for (uint64_t n = 0; n < spec->records && !error; n++) {
+        spate_producer *mine = source->producer;
         if (n >= rival_due) {
-            mine = rival;
+            mine = source->rival;
             rival_due += spec->rival;
         }
-        fill_values(values, words, n, spec->batch);
-        error = spec->batch == 1 ? spate_publish(mine, records, PATIENCE, NULL)
-                                 : spate_publish_batch(mine, records, spec->batch, PATIENCE, NULL);
+        payload_fill(values, words, n);
+        error = spate_publish(mine, source->records, PATIENCE, NULL);
     }
-    free(values);
     return error;
 }
 
-static int claim_and_commit(spate_producer *producer, const struct flow_spec *spec)
+static inline __attribute__((always_inline)) int publish_batches(struct source *source, uint64_t words)
 {
-    const uint64_t words = spec->value_size / 8;
-    struct spate_record records[BATCH_MAX] = {0};
+    const struct flow_spec *spec = source->spec;
+    int error = 0;
+
+    for (uint64_t n = 0; n < spec->records && !error; n += spec->batch) {
+        for (uint32_t i = 0; i < spec->batch; i++)
+            payload_fill(source->values + i * words, words, n + i);
+        error = spate_publish_batch(source->producer, source->records, spec->batch, PATIENCE, NULL);
+    }
+    return error;
+}
+
+static inline __attribute__((always_inline)) int claim_and_commit(struct source *source, uint64_t words)
+{
+    const struct flow_spec *spec = source->spec;
     struct spate_claim claims[BATCH_MAX];
 
-    for (uint32_t i = 0; i < spec->batch; i++)
-        records[i] = (struct spate_record){.partition = 0, .value_size = spec->value_size};
     for (uint64_t n = 0; n < spec->records;) {
-        int error =
-            spec->batch == 1 ? spate_claim(producer, records, claims) : spate_claim_batch(producer, records, spec->batch, claims);
+        int error = spec->batch == 1 ? spate_claim(source->producer, source->records, claims)
+                                     : spate_claim_batch(source->producer, source->records, spec->batch, claims);
         if (error == -EAGAIN)
-            error = spate_producer_wait(producer, PATIENCE);
+            error = spate_producer_wait(source->producer, PATIENCE);
         else if (!error) {
             for (uint32_t i = 0; i < spec->batch; i++)
-                fill_values(claims[i].value, words, n++, 1);
-            error = spate_commit(producer);
+                payload_fill(claims[i].value, words, n++);
+            error = spate_commit(source->producer);
         }
         if (error)
             return error;
@@ -88,26 +97,70 @@ static int claim_and_commit(spate_producer *producer, const struct flow_spec *sp
     return 0;
 }
 
+static inline __attribute__((always_inline)) int produce_values(struct source *source, uint64_t words)
+{
+    if (source->spec->api == FLOW_CLAIM)
+        return claim_and_commit(source, words);
+    return source->spec->batch == 1 ? publish_each(source, words) : publish_batches(source, words);
+}
+
+#define SIZE(words)                                                  \
+    static PAYLOAD_CLONES int produce_##words(struct source *source) \
+    {                                                                \
+        return produce_values(source, words);                        \
+    }
+SIZE(2)
+SIZE(8)
+SIZE(128)
+SIZE(2048)
+SIZE(8192)
+
+static PAYLOAD_CLONES int produce_any(struct source *source)
+{
+    return produce_values(source, source->spec->value_size / 8);
+}
+
+static int produce_all(struct source *source)
+{
+    const struct flow_spec *spec = source->spec;
+    int result;
+
+    source->values = tool_allocate(spec->batch, spec->value_size);
+    for (uint32_t i = 0; i < spec->batch; i++)
+        source->records[i] = (struct spate_record){
+            .partition = 0, .value = (uint8_t *)source->values + (size_t)i * spec->value_size, .value_size = spec->value_size};
+    switch (spec->value_size) {
+    case 16: result = produce_2(source); break;
+    case 64: result = produce_8(source); break;
+    case 1024: result = produce_128(source); break;
+    case 16384: result = produce_2048(source); break;
+    case 65536: result = produce_8192(source); break;
+    default: result = produce_any(source); break;
+    }
+    free(source->values);
+    return result;
+}
+
 static int produce(struct shared *shared, struct member *me, spate_topic *topic)
 {
     const struct flow_spec *spec = &shared->spec;
     struct spate_producer_options options;
-    spate_producer *producer, *rival = NULL;
+    struct source source = {.spec = spec};
 
     spate_producer_options_init(&options);
     options.wait = spec->wait;
-    int error = spate_producer_open(topic, &options, &producer);
+    int error = spate_producer_open(topic, &options, &source.producer);
     if (!error && spec->rival)
-        error = spate_producer_open(topic, &options, &rival);
+        error = spate_producer_open(topic, &options, &source.rival);
     if (error)
         return error;
     if (crew_meet(&shared->crew, 0))
         return -EINTR;
     me->begin = ticks_now();
-    error = spec->api == FLOW_CLAIM ? claim_and_commit(producer, spec) : publish(producer, rival, spec);
+    error = produce_all(&source);
     me->end = ticks_now();
-    spate_producer_close(rival);
-    spate_producer_close(producer);
+    spate_producer_close(source.rival);
+    spate_producer_close(source.producer);
     return error;
 }
 

@@ -18,8 +18,9 @@ struct flow_spec {
     uint32_t value_size; /* a multiple of 8 */
     uint32_t batch;      /* records per call, 1..64 */
     uint32_t alignment;
-    uint32_t wait;  /* enum spate_wait_strategy, of both sides */
-    uint32_t rival; /* every so many records, another producer (of the same process, so that it takes no time) publishes one; 0: never */
+    uint32_t wait; /* enum spate_wait_strategy, of both sides */
+    uint32_t
+        rival; /* every so many records, another producer (of the same process, so that it takes no time) publishes one; 0: never */
     enum flow_api api;
     uint64_t ring;    /* bytes */
     uint64_t records; /* of each producer */

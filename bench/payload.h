@@ -7,8 +7,15 @@
 
 #include <stdint.h>
 
+#if defined(__GNUC__) && !defined(__clang__)
+#define PAYLOAD_NOT_UNROLLED _Pragma("GCC unroll 1") /* unrolled before it is vectorised, it would not be vectorised */
+#else
+#define PAYLOAD_NOT_UNROLLED
+#endif
+
 static inline void payload_fill(uint64_t *words, uint64_t count, uint64_t n)
 {
+    PAYLOAD_NOT_UNROLLED
     for (uint64_t i = 0; i < count; i++)
         words[i] = n + i;
 }
@@ -16,6 +23,7 @@ static inline void payload_fill(uint64_t *words, uint64_t count, uint64_t n)
 static inline uint64_t payload_sum(const uint64_t *words, uint64_t count)
 {
     uint64_t sum = 0;
+    PAYLOAD_NOT_UNROLLED
     for (uint64_t i = 0; i < count; i++)
         sum += words[i];
     return sum;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/output.h"
@@ -40,6 +41,7 @@ void rounds_options(struct rounds *rounds, struct option_spec specs[ROUNDS_OPTIO
 {
     const struct option_spec common[ROUNDS_OPTIONS] = {
         {0, "pin", "CPUS", "which processors, in order: 0,1 or 2-5 (default: nearest together first)", set_pin, &rounds->pin},
+        {0, "only", "TEXT", "only cases with this in their names: 64 B, exclusive", set_text, &rounds->only},
         {0, "rounds", "N", "interleaved rounds, 1 to 101; default 5", set_rounds, &rounds->count},
         {0, "seconds", "TIME", "about how long all of it should take: 30s, 2m", set_duration, &rounds->time},
         {'J', "json", NULL, "an object per line: bench, case, unit, median, min, max, class, rounds, limit, ratio", set_switch,
@@ -78,6 +80,30 @@ static double limit_of(const struct figure *figures, uint32_t cases, const struc
     if (!limit || limit->of[class].count == 0 || measured_in[limit - figures] != round)
         return 0;
     return limit->of[class].values[limit->of[class].count - 1];
+}
+
+/* Whether a case, or one that follows it, was asked for, or is what such a one is held against. */
+static bool is_wanted(const struct rounds *rounds, const struct bench_cases *all, uint32_t first, uint32_t count)
+{
+    if (!rounds->only)
+        return true;
+    for (uint32_t i = first; i < first + count; i++) {
+        if (strstr(all->figures[i].name, rounds->only))
+            return true;
+        for (uint32_t j = 0; j < all->count; j++)
+            if (all->figures[j].limit && strcmp(all->figures[j].limit, all->figures[i].name) == 0 &&
+                strstr(all->figures[j].name, rounds->only))
+                return true;
+    }
+    return false;
+}
+
+static uint32_t with_followers(const struct bench_cases *all, uint32_t first)
+{
+    uint32_t count = 1;
+    while (first + count < all->count && all->figures[first + count].follows)
+        count++;
+    return count;
 }
 
 /* One case and those that follow it, between two looks at the line. Returns 0, 1 when the processors moved meanwhile, or an error. */
@@ -120,10 +146,8 @@ static int run_round(struct rounds *rounds, struct bench_cases *all)
     if (error)
         return error < 0 ? error : -EIO;
     for (uint32_t i = 0; i < all->count;) {
-        uint32_t count = 1;
-        while (i + count < all->count && all->figures[i + count].follows)
-            count++;
-        int result = run_case(rounds, all, i, count);
+        const uint32_t count = with_followers(all, i);
+        int result = is_wanted(rounds, all, i, count) ? run_case(rounds, all, i, count) : 0;
         if (result < 0)
             return result;
         dropped += result;
@@ -149,8 +173,10 @@ int rounds_run(struct rounds *rounds, const char *bench, struct figure *figures,
     uint64_t dropped = 0;
     uint32_t measurements = 0;
 
-    for (uint32_t i = 0; i < cases; i++)
-        measurements += !figures[i].follows;
+    for (uint32_t i = 0; i < cases; i += with_followers(&all, i))
+        measurements += is_wanted(rounds, &all, i, with_followers(&all, i));
+    if (measurements == 0)
+        return tool_error("no case has '%s' in its name", rounds->only);
     if (rounds->time > 0)
         seconds = (double)rounds->time / 1e9;
     rounds->slice = seconds / (double)rounds->count / measurements;

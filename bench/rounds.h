@@ -13,6 +13,7 @@
 struct rounds {
     /* from the command line: rounds_options */
     const char *pin;
+    const char *only; /* cases whose names contain it (and those they are held against); NULL: all */
     uint64_t count;
     int64_t time; /* ns, about, for all of it; 0: the command's default */
     bool json;
@@ -24,7 +25,7 @@ struct rounds {
 };
 
 /* The options that all measuring commands have; `more` own ones may follow in the array that they are copied to. */
-#define ROUNDS_OPTIONS 4
+#define ROUNDS_OPTIONS 5
 void rounds_options(struct rounds *rounds, struct option_spec specs[ROUNDS_OPTIONS]);
 
 /* rounds_start: after the options were parsed: learn the machine, calibrate the clock, say where it runs.

@@ -51,11 +51,8 @@ static void add_case(struct throughput *t, const char *name, enum throughput_kin
     snprintf(each->name, sizeof each->name, "%s", name);
     each->kind = kind;
     each->flow = *flow;
-    t->figures[t->count++] =
-        (struct figure){.name = each->name,
-                                             .unit = unit,
-                                             .follows = kind > RATE,
-                                             .limit = kind == RATE ? limit_name(flow->value_size) : NULL};
+    t->figures[t->count++] = (struct figure){
+        .name = each->name, .unit = unit, .follows = kind > RATE, .limit = kind == RATE ? limit_name(flow->value_size) : NULL};
 }
 
 static void add_flow(struct throughput *t, const struct flow_spec *flow)

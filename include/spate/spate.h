@@ -245,17 +245,17 @@ struct spate_header {   /* a record header: named metadata, as in Kafka */
  * key or value is a non-NULL pointer with size 0, and stays different from null. */
 struct spate_record {
     int32_t partition; /* publish: SPATE_ANY or 0..partitions-1; read: where it is from */
-    int64_t offset;    /* read: dense per partition. Publish: ignored */
-    int64_t timestamp; /* ns; publish: used if the topic's source is caller. Read: 0 where there is none */
-    const void *key;
-    uint32_t key_size; /* 0..SPATE_KEY_SIZE_MAX */
-    const void *value; /* spate_claim: ignored, value_size bytes are reserved */
     uint32_t value_size;
+    const void *value; /* spate_claim: ignored, value_size bytes are reserved */
+    const void *key;
+    uint32_t key_size;                  /* 0..SPATE_KEY_SIZE_MAX */
+    uint32_t headers_count;             /* publish and read */
     const struct spate_header *headers; /* publish only; read with spate_record_header (to forward a record, read its headers into
                                          * an array and set this) */
-    uint32_t headers_count;             /* publish and read */
     const void *headers_block;          /* read only: encoded headers, for spate_record_header */
     uint32_t headers_block_size;
+    int64_t timestamp; /* ns; publish: used if the topic's source is caller. Read: 0 where there is none */
+    int64_t offset;    /* read: dense per partition. Publish: ignored */
 };
 
 /* spate_record_header: the index-th header of a record that was read.

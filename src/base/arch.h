@@ -32,6 +32,18 @@ static inline void sp_prefetch_write(const void *address)
     __builtin_prefetch(address, 1, 3);
 }
 
+/* Sanitizers instrument code that runs before they are ready: no ifunc in such builds. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SP_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(undefined_behavior_sanitizer)
+#define SP_SANITIZED 1
+#endif
+#endif
+#if !defined(SP_SANITIZED)
+#define SP_SANITIZED 0
+#endif
+
 #define SP_LIKELY(x) __builtin_expect(!!(x), 1)
 #define SP_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/align.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "bus/internal.h"
@@ -69,6 +70,9 @@ static int map_ring(struct spate_topic *topic, uint32_t partition, bool writable
     return 0;
 }
 
+#define TOUCH_MAX ((uint64_t)256 << 20) /* bytes, of all rings of a topic handle */
+#define TOUCH_MIRROR ((uint64_t)64 << 10)
+
 static int attach(struct spate_topic *topic, uint32_t partition, enum sp_access access, struct sp_attachment *attachment)
 {
     char name[32], path[SP_PATH_SIZE];
@@ -103,6 +107,18 @@ static int attach(struct spate_topic *topic, uint32_t partition, enum sp_access 
             "%s and its topic disagree, or its ring changed while it was opened: delete the topic (`spate topic delete --force`)",
             path);
     return 0;
+}
+
+/* Page table entries for whoever will write or read here, but not for gigabytes: they cost time now, and at the death of the process,
+ * which others wait for. The mirror is entered by one record a lap, and by what follows it up to the next look. */
+static void touch(struct spate_topic *topic, enum sp_access access, const struct sp_attachment *attachment)
+{
+    const uint64_t size = attachment->ring.capacity + sp_min(attachment->ring.capacity, TOUCH_MIRROR);
+
+    if (access == SP_ACCESS_OBSERVE || topic->touched + size > TOUCH_MAX)
+        return;
+    topic->touched += size;
+    sp_map_touch(&attachment->data_map, size, access == SP_ACCESS_PRODUCE);
 }
 
 static void unmap(struct sp_attachment *attachment)
@@ -140,6 +156,7 @@ int sp_attach(struct spate_topic *topic, uint32_t partition, enum sp_access acce
             goto out;
         }
         topic->attachments[access][partition] = attachment;
+        touch(topic, access, attachment);
     }
     attachment->references++;
     *ret = attachment;

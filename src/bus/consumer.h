@@ -38,8 +38,8 @@ struct spate_consumer {
     char name[SP_NAME_SIZE];
 };
 
-/* sp_consumer_poll: one look at all lanes. Returns records, 0, -EOVERFLOW, -ESTALE. */
-int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *records, uint32_t count);
+/* sp_consumer_poll: one look at all lanes (is_patient: as sp_reader_poll). Returns records, 0, -EOVERFLOW, -ESTALE. */
+int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *records, uint32_t count, bool is_patient);
 
 /* sp_consumer_release: give back what the last poll gave. */
 void sp_consumer_release(struct spate_consumer *consumer);

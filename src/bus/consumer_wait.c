@@ -56,7 +56,7 @@ static bool is_news_of_deletion(const struct sp_consumer_lane *lane)
 {
     const struct sp_ring *ring = &lane->attachment->ring;
     return !lane->deleted && atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE && /* E11 owner */
-           (int64_t)(sp_ring_tail(ring).position - lane->reader.next.position) <= 0;
+           (int64_t)(sp_ring_claimed(ring).position - lane->reader.next.position) <= 0;
 }
 
 static bool has_something(struct spate_consumer *consumer)

@@ -342,9 +342,22 @@ static void copy_table(const struct spate_bus *bus, struct counter_table *ret)
     }
 }
 
+/* What the producer of a slot has written and not counted yet (sp_writer_settle): stat shows the records of a slow producer at once. */
+struct unsettled {
+    uint64_t records, bytes;
+};
+
+static struct unsettled find_unsettled(const struct sp_ring *ring, uint32_t slot)
+{
+    if (ring->mode != SPATE_MODE_EXCLUSIVE || slot != 0)
+        return (struct unsettled){0};
+    const struct sp_place settled = sp_ring_claimed(ring), tail = sp_ring_tail(ring);
+    return (struct unsettled){tail.offset - settled.offset, tail.position - settled.position};
+}
+
 /* All counters of one ring, producer slot or cursor. `info` has everything but the descriptor's part and the value. */
-static int visit_words(const struct counter_table *table, const _Atomic uint64_t *words, struct spate_counter_info *info,
-                       int (*visit)(void *, const struct spate_counter_info *), void *context)
+static int visit_words(const struct counter_table *table, const _Atomic uint64_t *words, struct unsettled unsettled,
+                       struct spate_counter_info *info, int (*visit)(void *, const struct spate_counter_info *), void *context)
 {
     int result = 0;
 
@@ -357,6 +370,10 @@ static int visit_words(const struct counter_table *table, const _Atomic uint64_t
         info->unit = row->unit;
         info->kind = row->kind == SPATE_GAUGE ? SPATE_GAUGE : SPATE_COUNTER;
         info->value = atomic_load_explicit(&words[row->index], memory_order_relaxed); /* relaxed: only reported */
+        if (info->scope == SPATE_SCOPE_PRODUCER && row->index == SP_PRODUCER_RECORDS)
+            info->value += unsettled.records;
+        if (info->scope == SPATE_SCOPE_PRODUCER && row->index == SP_PRODUCER_BYTES)
+            info->value += unsettled.bytes;
         result = visit(context, info);
     }
     return result;
@@ -378,7 +395,8 @@ static int visit_slots(const struct counter_table *table, const struct sp_ring *
         const struct sp_cursor *cursor = &ring->cursors->slots[i];
         copy_name(name, producers ? slot->name : cursor->name);
         info->slot = i;
-        result = visit_words(table, producers ? slot->counters : cursor->counters, info, visit, context);
+        const struct unsettled unsettled = producers ? find_unsettled(ring, i) : (struct unsettled){0};
+        result = visit_words(table, producers ? slot->counters : cursor->counters, unsettled, info, visit, context);
     }
     info->owner = "";
     return result;
@@ -400,7 +418,7 @@ int spate_inspect_counters(spate_topic *topic, int (*visit)(void *, const struct
         result = attach_to_look(topic, (int32_t)i, &attachment);
         if (result)
             return result;
-        result = visit_words(&table, attachment->ring.header->counters, &info, visit, context);
+        result = visit_words(&table, attachment->ring.header->counters, (struct unsettled){0}, &info, visit, context);
         for (info.scope = SPATE_SCOPE_PRODUCER; !result && info.scope <= SPATE_SCOPE_CONSUMER; info.scope++)
             result = visit_slots(&table, &attachment->ring, &info, visit, context);
         sp_detach(topic, i, SP_ACCESS_OBSERVE);

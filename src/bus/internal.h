@@ -53,6 +53,7 @@ struct spate_topic {
     struct spate_topic_info info;
     pthread_mutex_t mutex; /* of the attachments */
     struct sp_attachment **attachments[SP_ACCESS_KINDS];
+    uint64_t touched; /* bytes of rings that sp_map_touch was called for */
     _Atomic uint32_t references;
 };
 

@@ -13,6 +13,8 @@
 #include "shm/handle.h"
 
 #define STUCK_PATIENCE (50 * SP_NS_PER_US) /* before a claim that is not committed is looked into: an honest copy takes less */
+#define STREAM_REST ((int64_t)500)         /* ns between two looks at a producer's tail word: each costs it a cache miss */
+#define STREAM_PATIENCE (2 * SP_NS_PER_US) /* without anything new, before it is no stream any more */
 #define STUCK_LOOK_EVERY 64u               /* empty polls with timeout 0 between two looks */
 
 static int report_gap(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t cause, uint64_t first, uint64_t next)
@@ -63,7 +65,7 @@ static int recover_from_damage(struct spate_consumer *consumer, struct sp_consum
     return report_gap(consumer, lane, SPATE_LOST_DAMAGED, first, reader->next.offset);
 }
 
-int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *records, uint32_t count)
+int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *records, uint32_t count, bool is_patient)
 {
     uint32_t n = 0, deleted = 0;
 
@@ -78,7 +80,7 @@ int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *recor
                 deleted += atomic_load_explicit(&lane->attachment->ring.header->state, memory_order_acquire) != SP_STATE_LIVE;
             continue;
         }
-        int got = sp_reader_poll(&lane->reader, records + n, count - n);
+        int got = sp_reader_poll_patiently(&lane->reader, records + n, count - n, is_patient);
         if (SP_UNLIKELY(got < 0)) {
             if (n > 0) {
                 consumer->next_lane = index; /* what was found stands; the loss is dealt with first thing next time */
@@ -123,9 +125,12 @@ static int unstick_lane(struct spate_consumer *consumer, struct sp_consumer_lane
     const struct sp_ring *ring = &lane->attachment->ring;
     struct sp_judgement judgement;
 
-    if ((int64_t)(sp_ring_tail(ring).position - reader->next.position) <= 0) {
+    if ((int64_t)(sp_ring_claimed(ring).position - reader->next.position) <= 0) {
         lane->stuck_since = 0;
-        lane->deleted = atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE; /* E11 owner */
+        bool deleted = atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE; /* E11 owner */
+        if (sp_ring_is_committed(ring, reader->next))
+            return 1; /* in exclusive mode the tail lags behind */
+        lane->deleted = deleted;
         return 0;
     }
     if (sp_ring_is_committed(ring, reader->next))
@@ -179,6 +184,14 @@ int sp_consumer_unstick(struct spate_consumer *consumer, int64_t now, bool *ret_
     return result;
 }
 
+static bool is_streaming(const struct spate_consumer *consumer)
+{
+    for (uint32_t i = 0; i < consumer->lanes_count; i++)
+        if (consumer->lanes[i].reader.streaming)
+            return true;
+    return false;
+}
+
 /* The first look found nothing. Timeout 0: one more look, with everything that may have kept records from us. Else wait. */
 static int wait_and_poll(struct spate_consumer *consumer, struct spate_record *records, uint32_t count, int64_t timeout)
 {
@@ -186,6 +199,16 @@ static int wait_and_poll(struct spate_consumer *consumer, struct spate_record *r
     int64_t now = since;
     bool pending = false;
 
+    /* In a stream, first stay behind for a while. */
+    while (timeout != 0 && is_streaming(consumer) && now - since < STREAM_PATIENCE) {
+        const int64_t rested = now + STREAM_REST;
+        do
+            sp_pause();
+        while ((now = sp_clock_monotonic()) < rested);
+        int n = sp_consumer_poll(consumer, records, count, true);
+        if (n != 0)
+            return n;
+    }
     for (uint32_t i = 0;; i++) {
         int slept = 0;
         int moved = 0;
@@ -207,7 +230,7 @@ static int wait_and_poll(struct spate_consumer *consumer, struct spate_record *r
             if (slept < 0)
                 return slept;
         }
-        int n = sp_consumer_poll(consumer, records, count);
+        int n = sp_consumer_poll(consumer, records, count, false);
         if (n != 0 || (timeout == 0 && !moved))
             return n;
         sp_consumer_release(consumer); /* what was stepped over: aborted, dead, not wanted; nobody has views of it */
@@ -223,7 +246,7 @@ int spate_poll(spate_consumer *consumer, struct spate_record *records, uint32_t 
     if (SP_UNLIKELY(!records || count < 1))
         return sp_fail(-EINVAL, "records is NULL or count is 0");
     sp_consumer_release(consumer);
-    int n = sp_consumer_poll(consumer, records, count);
+    int n = sp_consumer_poll(consumer, records, count, timeout != 0);
     if (SP_UNLIKELY(n == 0))
         sp_consumer_release(consumer);
     if (SP_LIKELY(n != 0)) {

@@ -15,9 +15,12 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/random.h"
+#include "base/copy.h"
 #include "ring/record.h"
 #include "shm/handle.h"
 
+#define LINE_SIZE 64u       /* the value size that has a path of its own */
+#define NO_SHAPE UINT64_MAX /* partition -1: of no lane */
 #define STICKY_SIZE \
     16384u /* bytes to one partition before records without key go to the next, as Kafka's sticky partitioner does by batch */
 
@@ -153,6 +156,7 @@ void spate_producer_close(spate_producer *producer)
         struct sp_lane *lane = &producer->lanes[i];
         if (!lane->attachment)
             continue;
+        sp_writer_settle(&lane->writer);
         /* E11 owner: one store, the slot is idle; needs no lock, since only a free slot may change hands */
         atomic_store_explicit(&lane->writer.slot->owner, 0, memory_order_release);
         sp_detach(producer->topic, i, SP_ACCESS_PRODUCE);
@@ -242,6 +246,7 @@ static int claim(struct spate_producer *producer, struct sp_lane *lane, uint64_t
     }
     if (error == -ESTALE) {
         lane->deleted = true;
+        producer->quick = NULL;
         return sp_fail(error, "topic %s was deleted: open it anew", producer->topic->info.name);
     }
     return error;
@@ -278,6 +283,7 @@ static int claim_one(struct spate_producer *producer, const struct spate_record 
     if (SP_UNLIKELY(error))
         return error;
     producer->open = lane;
+    producer->quick = NULL;
     producer->open_batch = false;
     producer->sticky_bytes += (uint32_t)sp_min(shape.size, STICKY_SIZE);
     *ret = fill(producer, lane, record, &shape, place, clock_of(producer, lane));
@@ -336,6 +342,7 @@ static int claim_batch(struct spate_producer *producer, const struct spate_recor
     if (error)
         return error;
     producer->open = lane;
+    producer->quick = NULL;
     producer->open_batch = true;
     if (ret_offset)
         *ret_offset = (int64_t)place.offset;
@@ -348,7 +355,7 @@ static int claim_batch(struct spate_producer *producer, const struct spate_recor
                              producer->payload_max, &shape);
         struct spate_claim one = fill(producer, lane, &records[i], &shape, place, clock);
         if (values && records[i].value)
-            memcpy(one.value, records[i].value, one.value_size);
+            sp_copy_words(one.value, records[i].value, one.value_size);
         if (ret_claims)
             ret_claims[i] = one;
         place.position += producer->sizes[i];
@@ -364,14 +371,17 @@ int spate_claim_batch(spate_producer *producer, const struct spate_record *recor
     return claim_batch(producer, records, count, ret_claims, NULL);
 }
 
-/* Somebody sleeps, or the topic was deleted. */
-static void __attribute__((noinline)) on_notice(struct spate_producer *producer, struct sp_lane *lane)
+/* Somebody sleeps, or the topic was deleted. Returns 0, so that the fast path can end with it. */
+static int __attribute__((noinline)) on_notice(struct spate_producer *producer, struct sp_lane *lane)
 {
     struct sp_ring *ring = &lane->attachment->ring;
 
     sp_wake_sleepers(producer->topic->bus, ring, &lane->writer.slot->counters[SP_PRODUCER_WAKES]);
-    if (atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
+    if (atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE) { /* E11 owner */
         lane->deleted = true;
+        producer->quick = NULL;
+    }
+    return 0;
 }
 
 int spate_commit(spate_producer *producer)
@@ -402,7 +412,38 @@ int spate_abort(spate_producer *producer)
     return 0;
 }
 
-int spate_publish(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
+/* After records were appended: wake who sleeps. Returns 0. */
+static inline int notice(struct spate_producer *producer, struct sp_lane *lane)
+{
+    /* relaxed: E7, the sleeper's membarrier orders this load behind the stamps */
+    if (SP_LIKELY(!(atomic_load_explicit(lane->writer.notice, memory_order_relaxed) & SP_NOTICE)))
+        return 0;
+    return on_notice(producer, lane);
+}
+
+/* sp_writer_append knows records of this kind only. */
+static inline bool is_plain(const struct spate_record *record)
+{
+    uint64_t counts;
+    static_assert(offsetof(struct spate_record, headers_count) == offsetof(struct spate_record, key_size) + 4, "one word");
+    memcpy(&counts, &record->key_size, sizeof counts); /* of key and headers */
+    return record->value && !record->key && counts == 0;
+}
+
+/* What is published next will be like this, most likely. */
+static void learn(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record)
+{
+    if (lane->attachment->ring.mode != SPATE_MODE_EXCLUSIVE || producer->timestamp != SPATE_TIMESTAMP_NONE ||
+        lane->writer.fence_on_commit || lane->deleted || !is_plain(record))
+        return;
+    sp_writer_learn(&lane->writer, record->value_size);
+    const struct spate_record line = {.partition = lane->partition, .value_size = LINE_SIZE};
+    lane->line_shape = record->value_size == LINE_SIZE ? sp_record_head(&line) : NO_SHAPE;
+    producer->quick = lane;
+}
+
+static int __attribute__((noinline))
+publish_slowly(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
 {
     struct spate_claim claimed;
     int64_t deadline = -1;
@@ -417,15 +458,55 @@ int spate_publish(spate_producer *producer, const struct spate_record *record, i
         if (error)
             return error;
     }
+    struct sp_lane *lane = producer->open;
     if (claimed.value_size)
-        memcpy(claimed.value, record->value, claimed.value_size);
+        sp_copy_words(claimed.value, record->value, claimed.value_size);
     if (ret_offset)
         *ret_offset = claimed.offset;
-    return spate_commit(producer);
+    (void)spate_commit(producer);
+    learn(producer, lane, record);
+    return 0;
 }
 
-int spate_publish_batch(spate_producer *producer, const struct spate_record *records, uint32_t count, int64_t timeout,
-                        int64_t *ret_offset)
+/* Everything that spate_publish does not do itself: values of other sizes, and the end of what may be written without a look. */
+static int __attribute__((noinline))
+publish_otherwise(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
+{
+    struct sp_lane *lane = producer && record ? producer->quick : NULL;
+
+    if (!lane || record->partition != lane->partition || !is_plain(record) || record->value_size != lane->writer.value_size ||
+        sp_writer_reserve(&lane->writer, lane->writer.stride) != 0)
+        return publish_slowly(producer, record, timeout, ret_offset);
+    (void)sp_writer_append(&lane->writer, record->value);
+    if (ret_offset)
+        *ret_offset = (int64_t)lane->writer.offset - 1;
+    return notice(producer, lane);
+}
+
+/* A batch of plain records of one size, on the fast path. Returns false, with nothing done, when it is none or has no room. */
+static inline __attribute__((always_inline)) bool append_batch(struct sp_lane *lane, const struct spate_record *records,
+                                                               uint32_t count,
+                                                               void (*copy_line)(void *to, const void *from, size_t size))
+{
+    struct sp_writer *writer = &lane->writer;
+    const uint32_t size = writer->value_size;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (!is_plain(&records[i]) || records[i].value_size != size)
+            return false;
+    if (count * writer->stride > writer->ring->record_size_max || sp_writer_reserve(writer, count * writer->stride) != 0)
+        return false;
+    if (size == LINE_SIZE)
+        for (uint32_t i = 0; i < count; i++)
+            (void)sp_writer_append_with(writer, records[i].value, LINE_SIZE, copy_line); /* there is room */
+    else
+        for (uint32_t i = 0; i < count; i++)
+            (void)sp_writer_append(writer, records[i].value); /* there is room */
+    return true;
+}
+
+static int __attribute__((noinline)) publish_batch_slowly(spate_producer *producer, const struct spate_record *records,
+                                                          uint32_t count, int64_t timeout, int64_t *ret_offset)
 {
     int64_t deadline = -1;
     int error;
@@ -439,5 +520,79 @@ int spate_publish_batch(spate_producer *producer, const struct spate_record *rec
         if (error)
             return error;
     }
-    return spate_commit(producer);
+    struct sp_lane *lane = producer->open;
+    (void)spate_commit(producer);
+    learn(producer, lane, &records[0]);
+    return 0;
 }
+
+/* The two fast paths. With size and copy as constants the first is one straight line: no call, no loop, no saved register. */
+static inline __attribute__((always_inline)) int publish_one(spate_producer *producer, const struct spate_record *record,
+                                                             int64_t timeout, int64_t *ret_offset,
+                                                             void (*copy_line)(void *to, const void *from, size_t size))
+{
+    struct sp_lane *lane = SP_LIKELY(producer && record) ? producer->quick : NULL;
+
+    if (SP_UNLIKELY(!lane || sp_record_head(record) != lane->line_shape || !is_plain(record) ||
+                    !sp_writer_append_with(&lane->writer, record->value, LINE_SIZE, copy_line)))
+        return publish_otherwise(producer, record, timeout, ret_offset);
+    if (ret_offset)
+        *ret_offset = (int64_t)lane->writer.offset - 1;
+    return notice(producer, lane);
+}
+
+static inline __attribute__((always_inline)) int publish_many(spate_producer *producer, const struct spate_record *records,
+                                                              uint32_t count, int64_t timeout, int64_t *ret_offset,
+                                                              void (*copy_line)(void *to, const void *from, size_t size))
+{
+    struct sp_lane *lane = SP_LIKELY(producer && records && count - 1 < SPATE_BATCH_MAX) ? producer->quick : NULL;
+
+    if (SP_UNLIKELY(!lane || records[0].partition != lane->partition || !append_batch(lane, records, count, copy_line)))
+        return publish_batch_slowly(producer, records, count, timeout, ret_offset);
+    if (ret_offset)
+        *ret_offset = (int64_t)(lane->writer.offset - count);
+    return notice(producer, lane);
+}
+
+/* Both for one width of stores. */
+#define PUBLISH(linkage, one, many, width, target)                                                                            \
+    SP_COPY_LINE(one##_copy, width, target)                                                                                   \
+    target linkage int one(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset) \
+    {                                                                                                                         \
+        return publish_one(producer, record, timeout, ret_offset, one##_copy);                                                \
+    }                                                                                                                         \
+    target linkage int many(spate_producer *producer, const struct spate_record *records, uint32_t count, int64_t timeout,    \
+                            int64_t *ret_offset)                                                                              \
+    {                                                                                                                         \
+        return publish_many(producer, records, count, timeout, ret_offset, one##_copy);                                       \
+    }
+
+#if defined(__x86_64__) && defined(__GLIBC__) && !SP_SANITIZED
+PUBLISH(static, publish_16, publish_batch_16, 16, )
+PUBLISH(static, publish_32, publish_batch_32, 32, __attribute__((target("avx2"))))
+PUBLISH(static, publish_64, publish_batch_64, 64, __attribute__((target("avx512f"))))
+
+/* Called by the dynamic linker, before anything else of this library. */
+static int width(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") ? 64 : __builtin_cpu_supports("avx2") ? 32 : 16;
+}
+
+static __attribute__((used)) __typeof__(spate_publish) *choose_publish(void)
+{
+    return width() == 64 ? publish_64 : width() == 32 ? publish_32 : publish_16;
+}
+
+static __attribute__((used)) __typeof__(spate_publish_batch) *choose_publish_batch(void)
+{
+    return width() == 64 ? publish_batch_64 : width() == 32 ? publish_batch_32 : publish_batch_16;
+}
+
+int spate_publish(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
+    __attribute__((ifunc("choose_publish")));
+int spate_publish_batch(spate_producer *producer, const struct spate_record *records, uint32_t count, int64_t timeout,
+                        int64_t *ret_offset) __attribute__((ifunc("choose_publish_batch")));
+#else
+PUBLISH(, spate_publish, spate_publish_batch, 16, )
+#endif

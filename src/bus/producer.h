@@ -12,6 +12,7 @@
 struct sp_lane {
     struct sp_writer writer;
     struct sp_attachment *attachment; /* NULL: not attached yet */
+    uint64_t line_shape;              /* what sp_record_head gives for records that spate_publish appends itself; NO_SHAPE: none */
     int32_t partition;
     bool deleted;
     int64_t rescued;        /* monotonic time of the last rescue */
@@ -22,6 +23,7 @@ struct sp_lane {
 
 struct spate_producer {
     uint64_t magic;
+    struct sp_lane *quick; /* where sp_writer_append may be tried; NULL: nowhere, also after fork and while a claim is open */
     struct sp_lane *lanes;
     struct sp_lane *open; /* of the open claim */
     uint32_t *sizes;      /* of the records of an open batch */

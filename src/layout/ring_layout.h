@@ -18,7 +18,7 @@
  * 112    8 chunk_size         creator      plain              bytes between two looks at gates, and between two marks
  * 128    8 tail               producers    CAS                packed position and offset (ring/tail.h); only grow.
  *                                                             Concurrent: claimed.
- *                                          (exclusive: store) Exclusive: committed
+ *                                          (exclusive: store) Exclusive: everything below is committed (ring/ring.h)
  * 136    8 records_base       producers    CAS                only grow; within 2^29 records of the tail
  * 144    8 units_base         producers    CAS                only grow; within 2^33 units of the tail
  * 256    8 reserved           producers    CAS                only grow: bytes below reserved - capacity may be overwritten

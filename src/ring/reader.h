@@ -20,15 +20,29 @@ struct sp_reader {
     int64_t discard_before;       /* and those with an older timestamp, until the first that is not; INT64_MIN: off */
     int64_t first_discard_before; /* discard_before when the last poll began */
     int32_t partition;
+    uint32_t haste; /* how much was found at once lately */
+    bool streaming; /* see STREAMING in reader.c: */
+    bool must_rest; /* it had almost caught up at its latest look ahead */
+    uint64_t known; /* nothing at or above this position is looked at */
+    uint64_t word;  /* second header word of the latest plain record (no key, headers, timestamp), 0: none yet; */
+    uint64_t size;  /* what it takes in the ring, */
+    uint64_t head;  /* and partition and value size of its view */
 };
 
 void sp_reader_init(struct sp_reader *reader, const struct sp_ring *ring, struct sp_cursor *cursor, bool gate, int32_t partition);
 
 /* sp_reader_poll: views of the next committed records.
+ *   is_patient  in a stream it may return 0 although something was committed just now: the caller rests, asks again, and is not patient
+ *               for long
  * Returns their number, 0 (none committed: see sp_ring_judge), -EOVERFLOW (lapped or evicted), -EBADMSG (a record that makes
  * no sense)
  * Order    takes E1; E5 and E12 before it returns */
-int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint32_t max);
+int sp_reader_poll_patiently(struct sp_reader *reader, struct spate_record *records, uint32_t max, bool is_patient);
+
+static inline int sp_reader_poll(struct sp_reader *reader, struct spate_record *records, uint32_t max)
+{
+    return sp_reader_poll_patiently(reader, records, max, false);
+}
 
 /* sp_reader_is_lapped: whether bytes from `position` on may have been overwritten. Call it after reading them. */
 bool sp_reader_is_lapped(const struct sp_reader *reader, uint64_t position);

@@ -170,7 +170,7 @@ static bool look_at_slots(const struct sp_ring *ring, struct sp_place place, str
 
 void sp_ring_judge(const struct sp_ring *ring, struct sp_place place, struct sp_liveness liveness, struct sp_judgement *ret)
 {
-    struct sp_place tail = sp_ring_tail(ring);
+    struct sp_place tail = sp_ring_claimed(ring);
     struct claimants claimants = {.intent_size_min = UINT64_MAX};
     bool is_held = false;
 
@@ -260,7 +260,7 @@ static void repair_producer(struct sp_ring *ring, uint32_t index, struct sp_live
     uint64_t aborted = 0;
 
     /* A claim that is not in the ring any more, or not yet, is damage, or an INTENT that was stale when it was stored. */
-    bool is_current = ring->mode == SPATE_MODE_CONCURRENT && sp_ring_tail(ring).position - view.place.position <= ring->capacity;
+    bool is_current = ring->mode == SPATE_MODE_CONCURRENT && sp_ring_claimed(ring).position - view.place.position <= ring->capacity;
     if (is_current && (claim & SP_PHASE_MASK) == SP_PHASE_INTENT && !repair_intent(ring, view.place, liveness, &aborted)) {
         ret->unresolved++;
         return;

@@ -3,12 +3,12 @@
  * Called by all of them, and by tools. Nothing here writes to shared memory but sp_ring_format. */
 #include "ring/ring.h"
 
-#include "base/hook.h"
-
 #include <string.h>
 
 #include "base/align.h"
+#include "base/hook.h"
 #include "ring/record.h"
+#include "ring/writer.h"
 
 void sp_ring_init(struct sp_ring *ring, struct sp_ring_header *header, uint8_t *data, struct sp_cursors_header *cursors)
 {
@@ -47,7 +47,7 @@ void sp_ring_format(struct sp_ring_header *header, const struct sp_ring_config *
     header->chunk_size = sp_ring_chunk_size(config->capacity);
 }
 
-struct sp_place sp_ring_tail(const struct sp_ring *ring)
+struct sp_place sp_ring_claimed(const struct sp_ring *ring)
 {
     struct sp_ring_header *header = ring->header;
     uint64_t records_base, units_base, word;
@@ -60,6 +60,24 @@ struct sp_place sp_ring_tail(const struct sp_ring *ring)
         /* relaxed: unchanged means that the tail read between is near the base; it is a range check, not an order */
     } while (atomic_load_explicit(&header->records_base, memory_order_relaxed) != records_base && --tries);
     return sp_tail_unpack(word, records_base, units_base, ring->unit_shift);
+}
+
+/* Bounds the walk behind a producer that goes on meanwhile: it settles sooner. */
+#define UNSETTLED_MAX (SPATE_BATCH_MAX + SP_SETTLE_SIZE / SP_RECORD_HEADER_SIZE)
+
+struct sp_place sp_ring_tail(const struct sp_ring *ring)
+{
+    struct sp_place tail = sp_ring_claimed(ring);
+    uint64_t size;
+    uint32_t count;
+
+    if (ring->mode == SPATE_MODE_CONCURRENT)
+        return tail;
+    for (uint32_t i = 0; i < UNSETTLED_MAX && sp_ring_is_committed(ring, tail) && sp_ring_step(ring, tail, &size, &count); i++) {
+        tail.position += size;
+        tail.offset += count;
+    }
+    return tail;
 }
 
 uint64_t sp_ring_oldest_position(const struct sp_ring *ring)

@@ -15,9 +15,11 @@
  * claim, the first word of every unit in it but the first is zeroed. That covers values of which only parts are written (structures
  * with holes), claims that are aborted, and producers that die half-way through a copy.
  *
- * EXCLUSIVE mode. One producer; it knows position and offset by heart. Claim: arithmetic. Commit: release-store of the stamp,
- * then the tail word (a plain store, so that others know where the end is). A dead producer left either a committed record or
- * nothing; the next one walks from the tail over the stamps that got no tail store, and goes on there.
+ * EXCLUSIVE mode. One producer; it knows position and offset by heart. Claim: arithmetic. Commit: release-store of the stamp, and
+ * nothing else: the tail word follows every 2 KiB, or every claim that is larger (sp_writer_settle). So everything below it is committed,
+ * and up to a quarter of a ring behind it may be; whoever wants the exact end walks on over the stamps (sp_ring_tail), and so does the
+ * successor of a dead producer, which left committed records or nothing. The records that are not settled never fill the ring, or else the
+ * walk would begin in what overwrote them (tests/spin/exclusive.pml, never-settled).
  *
  * CONCURRENT mode. The tail is claimed before the record is written, by one compare-and-swap that adds (units << 30) + records to
  * the packed tail (tail.h), and so takes space and assigns dense offsets at once. What is being claimed is written down before,
@@ -132,7 +134,11 @@ struct sp_ring_config {
 };
 void sp_ring_format(struct sp_ring_header *header, const struct sp_ring_config *config);
 
-/* sp_ring_tail: where the next record goes (concurrent: is claimed; exclusive: everything below is committed). Takes E3, E13. */
+/* sp_ring_claimed: what the tail word says. Concurrent: everything below is claimed, nothing above. Exclusive: everything below is
+ * committed, and some records above may be. Takes E3, E13. */
+struct sp_place sp_ring_claimed(const struct sp_ring *ring);
+
+/* sp_ring_tail: where the next record goes. Exclusive: walks on from the tail word over the stamps. Takes E1, E3, E13. */
 struct sp_place sp_ring_tail(const struct sp_ring *ring);
 
 /* sp_ring_published: a boundary such that everything below it is committed or aborted, as far on as slots tell. */

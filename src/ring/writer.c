@@ -6,8 +6,6 @@
 #include <errno.h>
 
 #include "base/align.h"
-#include "base/arch.h"
-#include "base/hook.h"
 #include "layout/topic_layout.h"
 
 /* Learn the tail exactly; needed when others claimed more than sp_tail_advance can tell apart. */
@@ -16,34 +14,53 @@ static void resync(struct sp_writer *writer)
     struct sp_ring *ring = writer->ring;
     /* relaxed: compared for change only */
     writer->records_base = atomic_load_explicit(&ring->header->records_base, memory_order_relaxed);
-    writer->tail = sp_ring_tail(ring);
+    writer->tail = sp_ring_claimed(ring);
     writer->tail_word = sp_tail_pack(writer->tail.position >> ring->unit_shift, writer->tail.offset);
 }
 
-/* Exclusive mode: the previous producer may have died after stamps and before the tail store, at most one batch: walk over
- * them. */
-static void recover_tail(struct sp_ring *ring)
+static void stand(struct sp_writer *writer, const uint8_t *at, uint64_t offset)
 {
-    struct sp_place tail = sp_ring_tail(ring);
-    uint64_t offset_limit = tail.offset + SPATE_BATCH_MAX;
-    uint64_t size;
-    uint32_t count;
+    writer->offset = writer->offset_end = offset;
+    writer->base = (uint64_t)(uintptr_t)at - offset * writer->stride;
+}
 
-    while (tail.offset < offset_limit && sp_ring_is_committed(ring, tail) && sp_ring_step(ring, tail, &size, &count)) {
-        tail.position += size;
-        tail.offset += count;
-    }
-    /* E3 claim: in this mode the tail says what is committed */
-    atomic_store_explicit(&ring->header->tail, sp_tail_pack(tail.position >> ring->unit_shift, tail.offset), memory_order_release);
+/* Exclusive mode: the next record goes to `place`, and none without another look. */
+static void stand_at(struct sp_writer *writer, struct sp_place place)
+{
+    stand(writer, writer->data + (place.position & writer->mask), place.offset);
+    writer->at_end = sp_writer_at(writer);
+    writer->origin = place.position & ~writer->mask;
 }
 
 void sp_writer_init(struct sp_writer *writer, struct sp_ring *ring, uint32_t slot)
 {
-    *writer = (struct sp_writer){
-        .ring = ring, .slot = &ring->producers[slot], .data = ring->data, .mask = ring->mask, .salt = ring->salt, .mark_due = true};
-    if (ring->mode == SPATE_MODE_EXCLUSIVE)
-        recover_tail(ring);
+    *writer = (struct sp_writer){.ring = ring,
+                                 .slot = &ring->producers[slot],
+                                 .data = ring->data,
+                                 .mask = ring->mask,
+                                 .salt = ring->salt,
+                                 .stride = 1,
+                                 .notice = &ring->cursors->notice,
+                                 .mark_due = true};
+    if (ring->mode == SPATE_MODE_EXCLUSIVE) {
+        /* The previous producer may have died between its latest records and the tail store: sp_ring_tail walks over them. */
+        struct sp_place tail = sp_ring_tail(ring);
+        /* E3 claim: in this mode everything below the tail is committed */
+        atomic_store_explicit(&ring->header->tail, sp_tail_pack(tail.position >> ring->unit_shift, tail.offset),
+                              memory_order_release);
+        stand_at(writer, tail);
+    }
     resync(writer);
+}
+
+void sp_writer_learn(struct sp_writer *writer, uint32_t value_size)
+{
+    const uint8_t *at = sp_writer_at(writer);
+
+    writer->value_size = value_size;
+    writer->word = sp_record_word(value_size, 0, SP_RECORD_DATA);
+    writer->stride = sp_align_up(SP_RECORD_HEADER_SIZE + (uint64_t)value_size, (uint64_t)1 << writer->ring->unit_shift);
+    stand(writer, at, writer->offset);
 }
 
 /* Raise a base word to at least `value`; it only grows. */
@@ -109,17 +126,46 @@ static inline void clear_stamps(struct sp_writer *writer, struct sp_place place,
         atomic_store_explicit(&((struct sp_record_header *)(void *)(at + i))->stamp, 0, memory_order_relaxed);
 }
 
+void sp_writer_settle(struct sp_writer *writer)
+{
+    const struct sp_place here = sp_writer_here(writer);
+
+    if (writer->ring->mode != SPATE_MODE_EXCLUSIVE || here.offset == writer->tail.offset)
+        return;
+    SP_HOOK("settle:tail");
+    /* E3 claim: in this mode everything below the tail is committed */
+    atomic_store_explicit(&writer->ring->header->tail, sp_tail_pack(here.position >> writer->ring->unit_shift, here.offset),
+                          memory_order_release);
+    sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], here.offset - writer->tail.offset);
+    sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], here.position - writer->tail.position);
+    writer->tail = here;
+}
+
+int sp_writer_reserve(struct sp_writer *writer, uint64_t size)
+{
+    if (SP_UNLIKELY(size > (uint64_t)(writer->at_end - sp_writer_at(writer)))) {
+        sp_writer_settle(writer);
+        stand_at(writer, writer->tail);
+        if (writer->tail.position + size > writer->soft_limit) {
+            int error = sp_writer_extend(writer, writer->tail, size);
+            if (error)
+                return error;
+        }
+        mark_if_due(writer, writer->tail);
+        writer->at_end += sp_min(writer->soft_limit - writer->tail.position, sp_max(size, SP_SETTLE_SIZE));
+    }
+    writer->offset_end = writer->offset + (uint64_t)(writer->at_end - sp_writer_at(writer)) / writer->stride;
+    return 0;
+}
+
 static int claim_exclusive(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret)
 {
-    if (SP_UNLIKELY(writer->tail.position + size > writer->soft_limit)) {
-        int error = sp_writer_extend(writer, writer->tail, size);
-        if (error)
-            return error;
-    }
-    writer->claim = writer->tail;
+    int error = sp_writer_reserve(writer, size);
+    if (SP_UNLIKELY(error))
+        return error;
+    writer->claim = sp_writer_here(writer);
     writer->claim_size = size;
     writer->claim_count = count;
-    mark_if_due(writer, writer->claim);
     clear_stamps(writer, writer->claim, size);
     *ret = writer->claim;
     return 0;
@@ -216,26 +262,20 @@ static inline void stamp(struct sp_writer *writer, uint64_t position, uint64_t o
 /* Step 6, and the look at the sleepers. */
 static uint32_t finish(struct sp_writer *writer)
 {
-    struct sp_ring *ring = writer->ring;
-
     SP_HOOK("commit:stamped");
-    if (ring->mode == SPATE_MODE_EXCLUSIVE) {
-        writer->tail.position += writer->claim_size;
-        writer->tail.offset += writer->claim_count;
-        /* E3 claim: here the tail says what is committed */
-        atomic_store_explicit(&ring->header->tail, sp_tail_pack(writer->tail.position >> ring->unit_shift, writer->tail.offset),
-                              memory_order_release);
+    if (writer->ring->mode == SPATE_MODE_EXCLUSIVE) {
+        stand(writer, sp_writer_at(writer) + writer->claim_size, writer->offset + writer->claim_count);
     } else {
         atomic_store_explicit(&writer->slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot: after the stamps */
+        sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], writer->claim_count);
+        sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], writer->claim_size);
     }
     SP_HOOK("commit:idle");
-    sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], writer->claim_count);
-    sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], writer->claim_size);
     writer->claim_count = 0;
     if (SP_UNLIKELY(writer->fence_on_commit))
         atomic_thread_fence(memory_order_seq_cst); /* E7 sleep: without membarrier this side needs the fence too */
     /* relaxed: E7, the sleeper's membarrier orders this load behind the stamp */
-    return atomic_load_explicit(&ring->cursors->notice, memory_order_relaxed) & SP_NOTICE;
+    return atomic_load_explicit(writer->notice, memory_order_relaxed) & SP_NOTICE;
 }
 
 uint32_t sp_writer_commit(struct sp_writer *writer)
@@ -262,6 +302,7 @@ uint32_t sp_writer_abort(struct sp_writer *writer)
 
     if (ring->mode == SPATE_MODE_EXCLUSIVE) {
         writer->claim_count = 0;
+        writer->at_end = sp_writer_at(writer); /* what was reserved for it would let others go unsettled for too long */
         return 0;
     }
     sp_ring_write_aborted(ring, writer->claim, writer->claim_size, count);

@@ -5,22 +5,42 @@
 #ifndef SP_RING_WRITER_H
 #define SP_RING_WRITER_H
 
+#include "base/arch.h"
+#include "base/copy.h"
+#include "base/hook.h"
 #include "ring/ring.h"
 
+/* What is written is settled, i.e. the tail word and the counters are brought up to date, when it is more than so many bytes. */
+#define SP_SETTLE_SIZE 2048u
+
 struct sp_writer {
+    /* Exclusive mode: what is written next lies at base + offset * stride. So each record appended changes one word here, and not two: see
+     * "Where the cycles go" in writer.c. */
+    uint64_t offset;
+    uint64_t offset_end; /* records below it may be appended without another look */
+    uint64_t base;
+    /* The shape that sp_writer_append knows: records without key, headers and timestamp that are like the latest one. */
+    uint64_t stride; /* bytes from one to the next */
+    uint64_t word;   /* second word of its header */
+    uint64_t salt;
+    const _Atomic uint32_t *notice;
+    uint32_t value_size;
+    bool fence_on_commit; /* this process is not registered for membarrier: sleepers need a fence of ours (E7) */
+    bool mark_due;        /* the next claim is the first in a new chunk */
+    /* Slower paths */
+    uint8_t *at_end; /* claims may end at or below it without another look; in the ring's data, or in its mirror */
+    uint64_t origin; /* the position of data[0] in this lap: position = at - data + origin */
     struct sp_ring *ring;
     struct sp_producer_slot *slot;
     uint8_t *data;
-    uint64_t mask, salt;
-    uint64_t soft_limit;  /* claims may end at or below it without another look */
-    struct sp_place tail; /* exclusive: where the next record goes. concurrent: the boundary behind tail_word */
+    uint64_t mask;
+    uint64_t soft_limit;  /* claims may end at or below it without another look at gates */
+    struct sp_place tail; /* exclusive: what is settled. concurrent: the boundary behind tail_word */
     uint64_t tail_word;
     uint64_t records_base; /* the base seen when tail was last made exact */
     struct sp_place claim; /* the open claim; count 0: none */
     uint64_t claim_size;
     uint32_t claim_count;
-    bool fence_on_commit;      /* this process is not registered for membarrier: sleepers need a fence of ours (E7) */
-    bool mark_due;             /* the next claim is the first in a new chunk */
     struct sp_blocker blocker; /* after -EAGAIN: who is in the way */
 };
 
@@ -42,6 +62,57 @@ uint32_t sp_writer_commit_batch(struct sp_writer *writer, const uint32_t *sizes)
 
 /* sp_writer_abort: exclusive: forget the claim. concurrent: commit aborted records in its place. Returns the notice word. */
 uint32_t sp_writer_abort(struct sp_writer *writer);
+
+/* sp_writer_settle: exclusive mode: bring the tail word and the counters up to date. Readers need neither, for they go by the stamps;
+ * whoever takes over walks on from the tail. Done by itself every SP_SETTLE_SIZE bytes; nothing to do in concurrent mode. */
+void sp_writer_settle(struct sp_writer *writer);
+
+/* sp_writer_at: exclusive mode: where the next record goes. */
+static inline uint8_t *sp_writer_at(const struct sp_writer *writer)
+{
+    return (uint8_t *)(uintptr_t)(writer->base + writer->offset * writer->stride);
+}
+
+static inline struct sp_place sp_writer_here(const struct sp_writer *writer)
+{
+    return (struct sp_place){(uint64_t)(sp_writer_at(writer) - writer->data) + writer->origin, writer->offset};
+}
+
+/* sp_writer_reserve: exclusive mode: make sure that `size` bytes can be claimed, and `size` / stride records appended, without another
+ * look. Returns 0, -EAGAIN. */
+int sp_writer_reserve(struct sp_writer *writer, uint64_t size);
+
+/* sp_writer_learn: from now on sp_writer_append takes values of this size. */
+void sp_writer_learn(struct sp_writer *writer, uint32_t value_size);
+
+/* sp_writer_append_with: claim, copy and commit in one: a value of the size learnt, without key, headers and timestamp, in exclusive mode.
+ * This is the whole of Spate's fast path; the notice word is the caller's to look at.
+ *   copy   as sp_copy_words. A constant, so that it becomes part of the caller
+ * Returns false, with nothing changed, when there is no room without a look: sp_writer_reserve
+ * Order    E1 */
+static inline __attribute__((always_inline)) bool sp_writer_append_with(struct sp_writer *writer, const void *value,
+                                                                        size_t value_size,
+                                                                        void (*copy)(void *to, const void *from, size_t size))
+{
+    const uint64_t offset = writer->offset;
+    uint8_t *at = sp_writer_at(writer);
+    struct sp_record_header *header = (struct sp_record_header *)(void *)at;
+
+    if (SP_UNLIKELY(offset >= writer->offset_end))
+        return false;
+    atomic_store_explicit(&header->word, writer->word, memory_order_relaxed); /* relaxed: before the stamp (E1) */
+    copy(at + SP_RECORD_HEADER_SIZE, value, value_size);
+    SP_HOOK("commit:stamp");
+    atomic_store_explicit(&header->stamp, sp_stamp(offset, writer->salt), memory_order_release); /* E1 commit */
+    SP_HOOK("commit:stamped");
+    writer->offset = offset + 1;
+    return true;
+}
+
+static inline bool sp_writer_append(struct sp_writer *writer, const void *value)
+{
+    return sp_writer_append_with(writer, value, writer->value_size, sp_copy_words);
+}
 
 /* sp_writer_has_room: whether a claim of that size would succeed now (or fail for another reason than room); renews
  * writer->blocker. */

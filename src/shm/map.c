@@ -91,6 +91,17 @@ int sp_map_mirror(int fd, uint64_t offset, uint64_t size, uint64_t alignment, bo
     return 0;
 }
 
+void sp_map_touch(const struct sp_map *map, uint64_t size, bool writable)
+{
+#if defined(MADV_POPULATE_READ) && defined(MADV_POPULATE_WRITE)
+    (void)madvise(map->address, size, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+#else
+    (void)map;
+    (void)size;
+    (void)writable;
+#endif
+}
+
 static int bind_to_node(void *address, uint64_t size, int node)
 {
 #if defined(SP_HAVE_NUMA) && SP_HAVE_NUMA

@@ -65,8 +65,11 @@ static void check_failed_seek(int records)
 
     while (publish() == 0) {
     }
-    for (int i = 0; i < 8; i++)
-        IS(spate_poll(gate, got, 64, 0), 64);
+    for (int n = 0; n < 512;) { /* a poll may give less than there is */
+        int some = spate_poll(gate, got, 64, 0);
+        CHECK(some > 0);
+        n += some;
+    }
     OK(spate_release(gate)); /* half of the ring is free now */
     OK(spate_offsets(gate, 0, &first, NULL));
     hook.point = "place:chosen";
@@ -79,10 +82,12 @@ static void check_failed_seek(int records)
         OK(publish()); /* it does not hold more than it did */
     while (publish() == 0) {
     }
-    for (int64_t expected = 512, end = 1024 + 512; expected < end; expected += 64) {
-        IS(spate_poll(gate, got, 64, 0), 64);
+    for (int64_t expected = 512, end = 1024 + 512; expected < end;) {
+        int some = spate_poll(gate, got, 64, 0);
+        CHECK(some > 0);
         IS(got[0].offset, expected);
         OK(spate_check(gate));
+        expected += some;
     }
     spate_consumer_close(gate);
     close_fixture(f);

@@ -130,7 +130,7 @@ static void stress_gates(void)
         static_ring_publish(&writer, 48, NULL);
     assert_int_equal(pthread_create(&thread, NULL, place_gates, NULL), 0);
     for (; gate.rounds < ROUNDS_MAX && now() < end && !gate.violations; gate.rounds++) {
-        while (writer.tail.position + 64 <= writer.soft_limit) /* the next claim is the one that extends */
+        while (sp_writer_here(&writer).position + 64 <= writer.soft_limit) /* the next claim is the one that extends */
             static_ring_publish(&writer, 48, NULL);
         gate.place.position = atomic_load(&s.header->reserved) - s.ring.capacity; /* holds if nothing more is announced */
         gate.place.offset = gate.place.position / 64;

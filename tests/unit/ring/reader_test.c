@@ -361,6 +361,7 @@ static void a_mark_of_two_laps_is_not_used(void **state)
     struct sp_place old = {position, position / 64}, new = {position + s.ring.capacity, old.offset + s.ring.capacity / 64};
     while (sp_ring_tail(&s.ring).position < new.position + s.ring.chunk_size / 2)
         static_ring_publish(&writer, 48, NULL);
+    sp_writer_settle(&writer);
     assert_int_equal(sp_mark_before(&s.ring, new.position, UINT64_MAX).offset, new.offset);
     atomic_store(&mark->offset, second);
     atomic_store(&record_at(new)->stamp, sp_stamp(old.offset, s.ring.salt));
