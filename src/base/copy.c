@@ -6,6 +6,7 @@
 #include <string.h>
 
 /* Of `width` bytes each: in one register of the target. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): `name` and `target` are no expressions */
 #define COPY_BLOCKS(name, width, target)                                                     \
     typedef uint64_t name##_to __attribute__((vector_size(width), aligned(8), may_alias));   \
     typedef uint64_t name##_from __attribute__((vector_size(width), aligned(1), may_alias)); \
@@ -14,6 +15,7 @@
         for (size_t i = 0; i < size / (width); i++)                                          \
             ((name##_to *)to)[i] = ((const name##_from *)from)[i];                           \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 COPY_BLOCKS(copy_16, 16, )
 static void (*copy_blocks)(void *to, const void *from, size_t size) = copy_16; /* a multiple of 64 */

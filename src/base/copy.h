@@ -16,6 +16,7 @@ void sp_copy_words(void *to, const void *from, size_t size);
 
 /* SP_COPY_LINE: define a function that copies 64 bytes, the commonest size, by stores of `width` bytes: as few as the target allows, for a
  * store that has to wait for its cache line makes all later ones wait too. `size` is there for the signature. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): `name` and `target` are no expressions */
 #define SP_COPY_LINE(name, width, target)                                                                  \
     typedef uint64_t name##_to __attribute__((vector_size(width), aligned(8), may_alias));                 \
     typedef uint64_t name##_from __attribute__((vector_size(width), aligned(1), may_alias));               \
@@ -25,5 +26,6 @@ void sp_copy_words(void *to, const void *from, size_t size);
         for (int i = 0; i < 64 / (width); i++)                                                             \
             ((name##_to *)to)[i] = ((const name##_from *)from)[i];                                         \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

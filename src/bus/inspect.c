@@ -10,10 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/align.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "bus/internal.h"
+#include "ring/bias.h"
 #include "shm/handle.h"
 
 #define SECOND_LOOK SP_NS_PER_MS /* between the two looks that tell a claim that stands still */
@@ -175,8 +176,9 @@ static int visit_producers(struct spate_bus *bus, const struct sp_ring *ring,
         if (view.owner == 0 && view.claim == SP_PHASE_IDLE)
             continue;
         fill_producer(bus, ring, i, &view, &info);
-        /* at the tail nobody waits for it yet */
-        info.stalled = info.claim_state != SPATE_CLAIM_IDLE && view.claim == first[i] && info.claim_position < tail.position;
+        /* at the tail nobody waits for it yet, unless they wait for the bias that it has */
+        info.stalled = info.claim_state != SPATE_CLAIM_IDLE && view.claim == first[i] &&
+                       (info.claim_position < tail.position || sp_bias_owner(ring) == (int64_t)i);
         result = visit(context, &info);
     }
     return result;

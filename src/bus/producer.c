@@ -16,8 +16,10 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "base/copy.h"
+#include "ring/bias.h"
 #include "ring/record.h"
 #include "shm/handle.h"
+#include "shm/sleep.h"
 
 #define LINE_SIZE 64u       /* the value size that has a path of its own */
 #define NO_SHAPE UINT64_MAX /* partition -1: of no lane */
@@ -126,6 +128,8 @@ static int take_slot(struct spate_producer *producer, uint32_t partition, struct
             atomic_store_explicit(&ring->header->producers_used, (uint32_t)slot + 1, memory_order_release); /* E11 owner */
         sp_writer_init(&lane->writer, ring, (uint32_t)slot);
         lane->writer.fence_on_commit = !bus->registry.membarrier;
+        if (!bus->registry.membarrier)
+            sp_bias_forbid(ring);
     }
     sp_ring_unlock(&lock);
     return slot < 0 ? slot : 0;
@@ -156,7 +160,7 @@ void spate_producer_close(spate_producer *producer)
         struct sp_lane *lane = &producer->lanes[i];
         if (!lane->attachment)
             continue;
-        sp_writer_settle(&lane->writer);
+        sp_writer_close(&lane->writer);
         /* E11 owner: one store, the slot is idle; needs no lock, since only a free slot may change hands */
         atomic_store_explicit(&lane->writer.slot->owner, 0, memory_order_release);
         sp_detach(producer->topic, i, SP_ACCESS_PRODUCE);
@@ -206,35 +210,57 @@ static int64_t clock_of(struct spate_producer *producer, struct sp_lane *lane)
     return now;
 }
 
-/* Checks common to all publishing calls; finds the lane. */
-static int begin(struct spate_producer *producer, const struct spate_record *record, struct sp_lane **ret)
+/* Checks common to all publishing calls; finds the lane. NULL: *ret_error says why. */
+static struct sp_lane *begin(struct spate_producer *producer, const struct spate_record *record, int *ret_error)
 {
+    *ret_error = 0;
     if (SP_UNLIKELY(!producer || producer->magic != SP_PRODUCER_HANDLE))
-        return sp_handle_error(producer, "producer");
-    if (SP_UNLIKELY(!record))
-        return sp_fail(-EINVAL, "the record is NULL");
-    if (SP_UNLIKELY(producer->open != NULL))
-        return sp_fail(-EBUSY, "this producer has an open claim: commit or abort it first");
+        *ret_error = sp_handle_error(producer, "producer");
+    else if (SP_UNLIKELY(!record))
+        *ret_error = sp_fail(-EINVAL, "the record is NULL");
+    else if (SP_UNLIKELY(producer->open != NULL))
+        *ret_error = sp_fail(-EBUSY, "this producer has an open claim: commit or abort it first");
+    if (SP_UNLIKELY(*ret_error))
+        return NULL;
     int64_t partition = choose_partition(producer, record);
-    if (SP_UNLIKELY(partition < 0))
-        return (int)partition;
+    if (SP_UNLIKELY(partition < 0)) {
+        *ret_error = (int)partition;
+        return NULL;
+    }
     struct sp_lane *lane = &producer->lanes[partition];
     if (SP_UNLIKELY(!lane->attachment)) {
-        int error = attach_lane(producer, (uint32_t)partition);
-        if (error)
-            return error;
+        *ret_error = attach_lane(producer, (uint32_t)partition);
+        if (*ret_error)
+            return NULL;
         lane->partition = (int32_t)partition;
     }
-    if (SP_UNLIKELY(lane->deleted))
-        return sp_fail(-ESTALE, "topic %s was deleted: open it anew", producer->topic->info.name);
-    *ret = lane;
-    return 0;
+    if (SP_UNLIKELY(lane->deleted)) {
+        *ret_error = sp_fail(-ESTALE, "topic %s was deleted: open it anew", producer->topic->info.name);
+        return NULL;
+    }
+    return lane;
+}
+
+#define UNBIAS_TRIES \
+    16 /* whoever gets the bias anew has claimed many records alone meanwhile: then we were stopped, or are very unlucky */
+
+/* Also when another producer has the bias. */
+static int try_claim(struct spate_producer *producer, struct sp_lane *lane, uint64_t size, uint32_t count, struct sp_place *ret)
+{
+    int error = sp_writer_claim(&lane->writer, size, count, ret);
+
+    for (int tries = 0; SP_UNLIKELY(error == -EINPROGRESS) && tries < UNBIAS_TRIES; tries++) {
+        if (!sp_producer_unbias(producer, lane))
+            break; /* its owner is inside, and stopped or slow */
+        error = sp_writer_claim(&lane->writer, size, count, ret);
+    }
+    return error == -EINPROGRESS ? -EAGAIN : error;
 }
 
 /* Claim on the lane; a full ring is looked into now and then, so that callers who only ever try get rid of the dead too. */
 static int claim(struct spate_producer *producer, struct sp_lane *lane, uint64_t size, uint32_t count, struct sp_place *ret)
 {
-    int error = sp_writer_claim(&lane->writer, size, count, ret);
+    int error = try_claim(producer, lane, size, count, ret);
     if (SP_LIKELY(error == 0))
         return 0;
     if (error == -EAGAIN) {
@@ -242,7 +268,7 @@ static int claim(struct spate_producer *producer, struct sp_lane *lane, uint64_t
         producer->blocked_size = size;
         if (!sp_producer_rescue(producer, lane, false))
             return error;
-        error = sp_writer_claim(&lane->writer, size, count, ret);
+        error = try_claim(producer, lane, size, count, ret);
     }
     if (error == -ESTALE) {
         lane->deleted = true;
@@ -270,10 +296,10 @@ static int claim_one(struct spate_producer *producer, const struct spate_record 
 {
     struct sp_record_shape shape;
     struct sp_place place;
-    struct sp_lane *lane;
+    int error;
 
-    int error = begin(producer, record, &lane);
-    if (SP_UNLIKELY(error))
+    struct sp_lane *lane = begin(producer, record, &error);
+    if (SP_UNLIKELY(!lane))
         return error;
     error = sp_record_plan(record, producer->timestamp != SPATE_TIMESTAMP_NONE, null_value, producer->unit, producer->payload_max,
                            &shape);
@@ -328,12 +354,12 @@ static int claim_batch(struct spate_producer *producer, const struct spate_recor
 {
     const bool values = ret_claims == NULL;
     struct sp_place place;
-    struct sp_lane *lane;
+    int error;
 
     if (count < 1 || count > SPATE_BATCH_MAX)
         return sp_fail(-EINVAL, "batch of %u records, allowed are 1..%d", count, SPATE_BATCH_MAX);
-    int error = begin(producer, records, &lane);
-    if (error)
+    struct sp_lane *lane = begin(producer, records, &error);
+    if (!lane)
         return error;
     int64_t total = plan_batch(producer, records, count, values);
     if (total < 0)
@@ -384,6 +410,21 @@ static int __attribute__((noinline)) on_notice(struct spate_producer *producer, 
     return 0;
 }
 
+/* Nobody else has claimed for a while: claim without atomics from now on. */
+static void __attribute__((noinline)) ask_for_bias(struct spate_producer *producer, struct sp_writer *writer)
+{
+    writer->alone = 0;
+    if (writer->guard || !producer->topic->bus->registry.membarrier || !sp_bias_ask(writer))
+        return;
+    if (sp_membarrier()) {
+        (void)sp_bias_hold(writer);
+        return;
+    }
+    uint64_t bias = sp_bias_revoke(writer->ring);
+    if (bias)
+        (void)sp_bias_end(writer->ring, bias, false);
+}
+
 int spate_commit(spate_producer *producer)
 {
     if (SP_UNLIKELY(!producer || producer->magic != SP_PRODUCER_HANDLE))
@@ -396,6 +437,8 @@ int spate_commit(spate_producer *producer)
         producer->open_batch ? sp_writer_commit_batch(&lane->writer, producer->sizes) : sp_writer_commit(&lane->writer);
     if (SP_UNLIKELY(notice))
         on_notice(producer, lane);
+    if (SP_UNLIKELY(lane->writer.alone >= lane->writer.alone_enough))
+        ask_for_bias(producer, &lane->writer);
     return 0;
 }
 
@@ -433,8 +476,8 @@ static inline bool is_plain(const struct spate_record *record)
 /* What is published next will be like this, most likely. */
 static void learn(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record)
 {
-    if (lane->attachment->ring.mode != SPATE_MODE_EXCLUSIVE || producer->timestamp != SPATE_TIMESTAMP_NONE ||
-        lane->writer.fence_on_commit || lane->deleted || !is_plain(record))
+    if (!sp_writer_owns(&lane->writer) || producer->timestamp != SPATE_TIMESTAMP_NONE || lane->writer.fence_on_commit ||
+        lane->deleted || !is_plain(record))
         return;
     sp_writer_learn(&lane->writer, record->value_size);
     const struct spate_record line = {.partition = lane->partition, .value_size = LINE_SIZE};
@@ -445,7 +488,7 @@ static void learn(struct spate_producer *producer, struct sp_lane *lane, const s
 static int __attribute__((noinline))
 publish_slowly(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
 {
-    struct spate_claim claimed;
+    struct spate_claim claimed = {0};
     int64_t deadline = -1;
     int error;
 
@@ -475,9 +518,9 @@ publish_otherwise(spate_producer *producer, const struct spate_record *record, i
     struct sp_lane *lane = producer && record ? producer->quick : NULL;
 
     if (!lane || record->partition != lane->partition || !is_plain(record) || record->value_size != lane->writer.value_size ||
-        sp_writer_reserve(&lane->writer, lane->writer.stride) != 0)
+        !sp_writer_owns(&lane->writer) || sp_writer_reserve(&lane->writer, lane->writer.stride) != 0 ||
+        !sp_writer_append(&lane->writer, record->value, record->value_size, sp_copy_words))
         return publish_slowly(producer, record, timeout, ret_offset);
-    (void)sp_writer_append(&lane->writer, record->value);
     if (ret_offset)
         *ret_offset = (int64_t)lane->writer.offset - 1;
     return notice(producer, lane);
@@ -494,14 +537,16 @@ static inline __attribute__((always_inline)) bool append_batch(struct sp_lane *l
     for (uint32_t i = 0; i < count; i++)
         if (!is_plain(&records[i]) || records[i].value_size != size)
             return false;
-    if (count * writer->stride > writer->ring->record_size_max || sp_writer_reserve(writer, count * writer->stride) != 0)
+    if (!sp_writer_owns(writer) || count * writer->stride > writer->ring->record_size_max ||
+        sp_writer_reserve(writer, count * writer->stride) != 0 || !sp_writer_enter(writer))
         return false;
     if (size == LINE_SIZE)
         for (uint32_t i = 0; i < count; i++)
-            (void)sp_writer_append_with(writer, records[i].value, LINE_SIZE, copy_line); /* there is room */
+            sp_writer_put(writer, records[i].value, LINE_SIZE, copy_line);
     else
         for (uint32_t i = 0; i < count; i++)
-            (void)sp_writer_append(writer, records[i].value); /* there is room */
+            sp_writer_put(writer, records[i].value, size, sp_copy_words);
+    sp_writer_leave(writer);
     return true;
 }
 
@@ -534,7 +579,7 @@ static inline __attribute__((always_inline)) int publish_one(spate_producer *pro
     struct sp_lane *lane = SP_LIKELY(producer && record) ? producer->quick : NULL;
 
     if (SP_UNLIKELY(!lane || sp_record_head(record) != lane->line_shape || !is_plain(record) ||
-                    !sp_writer_append_with(&lane->writer, record->value, LINE_SIZE, copy_line)))
+                    !sp_writer_append(&lane->writer, record->value, LINE_SIZE, copy_line)))
         return publish_otherwise(producer, record, timeout, ret_offset);
     if (ret_offset)
         *ret_offset = (int64_t)lane->writer.offset - 1;

@@ -43,6 +43,10 @@ struct spate_producer {
  * Returns whether there is a reason to try again. */
 bool sp_producer_rescue(struct spate_producer *producer, struct sp_lane *lane, bool now_or_never);
 
+/* sp_producer_unbias: take away the bias that keeps a lane from claiming. Returns whether to try again at once; if not, the lane's blocker
+ * is its owner. */
+bool sp_producer_unbias(struct spate_producer *producer, struct sp_lane *lane);
+
 /* sp_producer_wait_until: wait for room on the blocked lane. Returns 0, -ETIMEDOUT, -EINTR. */
 int sp_producer_wait_until(struct spate_producer *producer, int64_t deadline);
 

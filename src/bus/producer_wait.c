@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/hook.h"
 #include "bus/producer.h"
+#include "ring/bias.h"
 #include "shm/handle.h"
 #include "shm/sleep.h"
 
@@ -85,6 +86,26 @@ bool sp_producer_rescue(struct spate_producer *producer, struct sp_lane *lane, b
         return false;
     return sp_partition_repair(producer->topic, (uint32_t)lane->partition, lane->attachment, 0, &repaired) == 0 &&
            repaired.producers > 0;
+}
+
+#define UNBIAS_LOOKS 200 /* an owner is inside for as long as a record or a batch is copied */
+
+bool sp_producer_unbias(struct spate_producer *producer, struct sp_lane *lane)
+{
+    struct sp_ring *ring = &lane->attachment->ring;
+    const uint64_t bias = sp_bias_revoke(ring);
+
+    if (bias == 0)
+        return true;
+    lane->writer.blocker = (struct sp_blocker){SP_BLOCKER_PRODUCER, (uint32_t)(bias & SP_BIAS_SLOT_MASK) - 1, 0};
+    if (!producer->topic->bus->registry.membarrier || !sp_membarrier())
+        return false; /* its owner sees to it when it publishes next or closes */
+    for (int i = 0; i < UNBIAS_LOOKS; i++) {
+        if (sp_bias_end(ring, bias, false))
+            return true;
+        sp_pause();
+    }
+    return false;
 }
 
 static bool has_room(struct spate_producer *producer, struct sp_lane *lane)

@@ -26,14 +26,15 @@
  * 384    4 state              deleter      release/acquire    LIVE -> DELETED
  * 388    4 producers_used     ring lock    release/acquire    only grow: slots at and beyond it were never used
  * 392    8 repairer           ring lock    relaxed            owner word of who holds the ring lock to repair; for `stat`
+ * 400    8 bias               producers    CAS                who claims without atomics (ring/bias.h): SP_BIAS_*
  * 512  128 counters           ring lock    relaxed            enum sp_ring_counter
  * 1024 1024 marks[64]         producers    see ring/mark.c    places where walks may begin; offset is mixed with position
  *
  * Producer slot (one writer: its owner, while it lives; then whoever repairs, under the ring lock):
  * off size field     access            may
  *   0    8 owner     release/acquire   0 free; else owner word of a participant. Changed under the ring lock only
- *   8    8 claim     release/acquire   position | phase; IDLE 0, INTENT 1, CLAIMED 2. Its position never exceeds a byte it
- *                                      may still write
+ *   8    8 claim     release/acquire   position | phase: IDLE 0, INTENT 1, CLAIMED 2, BIASED 3. Its position never exceeds
+ *                                      a byte it may still write
  *  16    8 extent    release/acquire   bytes in alignment units << 32 | number of records
  *  24    8 offset    release/acquire   offset at `claim`'s position: both name one record boundary
  *  32   32 name      plain             NUL-terminated
@@ -49,7 +50,18 @@
 #define SP_MARKS 64u
 #define SP_CHUNK_SIZE_MAX ((uint64_t)1 << 30)
 
-enum { SP_PHASE_IDLE = 0, SP_PHASE_INTENT = 1, SP_PHASE_CLAIMED = 2, SP_PHASE_MASK = 7 };
+enum { SP_PHASE_IDLE = 0, SP_PHASE_INTENT = 1, SP_PHASE_CLAIMED = 2, SP_PHASE_BIASED = 3, SP_PHASE_MASK = 7 };
+
+/* The bias word: slot + 1 (0: nobody) | state | SP_BIAS_FORBIDDEN | generation, one more with every asking. */
+enum {
+    SP_BIAS_SLOT_MASK = 0xffff,
+    SP_BIAS_ASKED = 1 << 16,
+    SP_BIAS_HELD = 2 << 16,
+    SP_BIAS_REVOKED = 3 << 16,
+    SP_BIAS_STATE_MASK = 3 << 16,
+    SP_BIAS_FORBIDDEN = 1 << 18,
+    SP_BIAS_GENERATION = 1 << 19
+};
 
 enum sp_ring_counter {
     SP_RING_ABORTED, /* offsets that died with their producers */
@@ -99,7 +111,8 @@ struct sp_ring_header {
     _Atomic uint32_t state;
     _Atomic uint32_t producers_used;
     _Atomic uint64_t repairer;
-    uint8_t unused2[112];
+    _Atomic uint64_t bias;
+    uint8_t unused2[104];
     _Atomic uint64_t counters[SP_RING_COUNTERS];
     uint8_t unused3[384];
     struct sp_mark marks[SP_MARKS];
@@ -133,6 +146,7 @@ struct sp_producer_slot {
     AT(struct sp_ring_header, state, 384, 4)           \
     AT(struct sp_ring_header, producers_used, 388, 4)  \
     AT(struct sp_ring_header, repairer, 392, 8)        \
+    AT(struct sp_ring_header, bias, 400, 8)            \
     AT(struct sp_ring_header, counters, 512, 128)      \
     AT(struct sp_ring_header, marks, 1024, 1024)       \
     AT(struct sp_mark, position, 0, 8)                 \

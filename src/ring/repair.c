@@ -16,6 +16,7 @@
 #include "ring/ring.h"
 
 #include "base/align.h"
+#include "ring/bias.h"
 #include "ring/record.h"
 
 #define TRIES 16 /* for a slot that changes while it is read: so many claims in a row are somebody very much alive */
@@ -252,6 +253,22 @@ static void repair_claimed(struct sp_ring *ring, const struct slot_view *view, u
     }
 }
 
+/* A bias whose owner is dead, or is nobody. */
+static void repair_bias(struct sp_ring *ring, struct sp_liveness liveness)
+{
+    const int64_t slot = sp_bias_owner(ring);
+
+    if (slot < 0)
+        return;
+    uint64_t owner =
+        slot < ring->producers_max ? atomic_load_explicit(&ring->producers[slot].owner, memory_order_acquire) : 0; /* E11 owner */
+    if (owner != 0 && liveness.alive(liveness.context, owner))
+        return;
+    uint64_t bias = sp_bias_revoke(ring);
+    if (bias && (int64_t)(bias & SP_BIAS_SLOT_MASK) - 1 == slot)
+        (void)sp_bias_end(ring, bias, true);
+}
+
 static void repair_producer(struct sp_ring *ring, uint32_t index, struct sp_liveness liveness, struct sp_repair_result *ret)
 {
     struct sp_producer_slot *slot = &ring->producers[index];
@@ -278,6 +295,7 @@ static void repair_producer(struct sp_ring *ring, uint32_t index, struct sp_live
 void sp_ring_repair(struct sp_ring *ring, struct sp_liveness liveness, struct sp_repair_result *ret)
 {
     *ret = (struct sp_repair_result){0};
+    repair_bias(ring, liveness); /* first, so that the tail says what the dead have claimed */
     for (uint32_t i = 0; i < ring->producers_max; i++) {
         uint64_t owner = atomic_load_explicit(&ring->producers[i].owner, memory_order_acquire); /* E11 owner */
         /* E4 slot: a claim without an owner is damage, but it holds up everybody all the same */

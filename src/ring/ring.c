@@ -71,7 +71,9 @@ struct sp_place sp_ring_tail(const struct sp_ring *ring)
     uint64_t size;
     uint32_t count;
 
-    if (ring->mode == SPATE_MODE_CONCURRENT)
+    /* E14 bias: after the tail, so that what one who has it no more settled is in it */
+    if (ring->mode == SPATE_MODE_CONCURRENT &&
+        (atomic_load_explicit(&ring->header->bias, memory_order_acquire) & SP_BIAS_SLOT_MASK) == 0)
         return tail;
     for (uint32_t i = 0; i < UNSETTLED_MAX && sp_ring_is_committed(ring, tail) && sp_ring_step(ring, tail, &size, &count); i++) {
         tail.position += size;
@@ -127,7 +129,9 @@ struct sp_place sp_ring_published(const struct sp_ring *ring)
     for (uint32_t i = 0, n = used(&ring->header->producers_used, ring->producers_max); i < n; i++) {
         const struct sp_producer_slot *slot = &ring->producers[i];
         uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire); /* E4 slot */
-        if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE || (claim & ~(uint64_t)SP_PHASE_MASK) >= place.position)
+        if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE ||
+            (claim & SP_PHASE_MASK) == SP_PHASE_BIASED || /* the tail is behind its records */
+            (claim & ~(uint64_t)SP_PHASE_MASK) >= place.position)
             continue;
         struct sp_place claimed = {claim & ~(uint64_t)SP_PHASE_MASK, 0};
         claimed.offset = atomic_load_explicit(&slot->offset, memory_order_acquire); /* E4 slot */

@@ -47,6 +47,8 @@
  *     R aborted word, no stamp   as before the repair                    the next repairer writes the same again
  *     R stamp, slot not free     an aborted record                       the next repairer finds it, frees the slot
  *
+ * A lone producer owns the tail and does none of this: bias.h.
+ *
  * A reader's verdict needs no write: a dead owner changes nothing any more, so every reader comes to the same extent and
  * offsets, before and after the repair is written. An owner that is alive but stopped is waited for; it is named, never
  * overtaken.
@@ -92,6 +94,10 @@
  * E13 base: CAS of a tail base (release)           -> tail: acquire-load of the bases
  *                                                     a base never runs ahead of the tail that is read after it
  *
+ * E14 bias: store of claim (BIASED or INTENT),     -> revoke, hold: CAS of bias, membarrier, load of claims
+ *         load of bias                                Dekker with the fence on the other side only, as E7: whoever is about to
+ *                                                     write by what he knew of the bias is seen, or sees that it changed
+ *
  * A note on E3: extend takes it not from its first look at the tail but from the seq_cst fence before its second look at the slots.
  *
  * A stale INTENT. Between its look at the tail and its INTENT a producer may be stopped for any time, so that s lies laps behind
@@ -135,10 +141,11 @@ struct sp_ring_config {
 void sp_ring_format(struct sp_ring_header *header, const struct sp_ring_config *config);
 
 /* sp_ring_claimed: what the tail word says. Concurrent: everything below is claimed, nothing above. Exclusive: everything below is
- * committed, and some records above may be. Takes E3, E13. */
+ * committed, and some records above may be; so it is above the tail of a concurrent ring while somebody has the bias. Takes E3, E13. */
 struct sp_place sp_ring_claimed(const struct sp_ring *ring);
 
-/* sp_ring_tail: where the next record goes. Exclusive: walks on from the tail word over the stamps. Takes E1, E3, E13. */
+/* sp_ring_tail: where the next record goes. Exclusive, or somebody has the bias: walks on from the tail word over the stamps.
+ * Takes E1, E3, E13, E14. */
 struct sp_place sp_ring_tail(const struct sp_ring *ring);
 
 /* sp_ring_published: a boundary such that everything below it is committed or aborted, as far on as slots tell. */

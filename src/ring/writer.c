@@ -7,6 +7,7 @@
 
 #include "base/align.h"
 #include "layout/topic_layout.h"
+#include "ring/bias.h"
 
 /* Learn the tail exactly; needed when others claimed more than sp_tail_advance can tell apart. */
 static void resync(struct sp_writer *writer)
@@ -32,6 +33,9 @@ static void stand_at(struct sp_writer *writer, struct sp_place place)
     writer->origin = place.position & ~writer->mask;
 }
 
+#define ALONE_ENOUGH 64u          /* claims of a lone producer before it asks for the bias; */
+#define ALONE_ENOUGH_MAX 1000000u /* twice as many each time that it was taken away again */
+
 void sp_writer_init(struct sp_writer *writer, struct sp_ring *ring, uint32_t slot)
 {
     *writer = (struct sp_writer){.ring = ring,
@@ -39,6 +43,8 @@ void sp_writer_init(struct sp_writer *writer, struct sp_ring *ring, uint32_t slo
                                  .data = ring->data,
                                  .mask = ring->mask,
                                  .salt = ring->salt,
+                                 .bias_word = &ring->header->bias,
+                                 .alone_enough = ALONE_ENOUGH,
                                  .stride = 1,
                                  .notice = &ring->cursors->notice,
                                  .mark_due = true};
@@ -130,21 +136,56 @@ void sp_writer_settle(struct sp_writer *writer)
 {
     const struct sp_place here = sp_writer_here(writer);
 
-    if (writer->ring->mode != SPATE_MODE_EXCLUSIVE || here.offset == writer->tail.offset)
+    if (here.offset == writer->tail.offset)
         return;
+    writer->tail_word = sp_tail_pack(here.position >> writer->ring->unit_shift, here.offset);
     SP_HOOK("settle:tail");
-    /* E3 claim: in this mode everything below the tail is committed */
-    atomic_store_explicit(&writer->ring->header->tail, sp_tail_pack(here.position >> writer->ring->unit_shift, here.offset),
-                          memory_order_release);
+    /* E3 claim: everything below the tail is committed, or claimed with an INTENT */
+    atomic_store_explicit(&writer->ring->header->tail, writer->tail_word, memory_order_release);
     sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], here.offset - writer->tail.offset);
     sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], here.position - writer->tail.position);
     writer->tail = here;
+    writer->inside = here.position | SP_PHASE_BIASED;
+}
+
+void sp_writer_own(struct sp_writer *writer, struct sp_place tail)
+{
+    writer->tail = tail;
+    writer->tail_word = sp_tail_pack(tail.position >> writer->ring->unit_shift, tail.offset);
+    stand_at(writer, tail);
+    writer->inside = tail.position | SP_PHASE_BIASED;
+    writer->guard = &writer->slot->claim;
+}
+
+void sp_writer_disown(struct sp_writer *writer)
+{
+    const struct sp_place here = sp_writer_here(writer);
+
+    /* what was appended since the last settling: whoever took the bias brings the tail there, but counts nothing */
+    sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], here.offset - writer->tail.offset);
+    sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], here.position - writer->tail.position);
+    writer->guard = NULL;
+    writer->alone = 0;
+    writer->offset_end = writer->offset;
+    writer->alone_enough = (uint32_t)sp_min(2 * (uint64_t)writer->alone_enough, ALONE_ENOUGH_MAX);
+    resync(writer);
+}
+
+void sp_writer_close(struct sp_writer *writer)
+{
+    if (writer->ring->mode == SPATE_MODE_EXCLUSIVE)
+        sp_writer_settle(writer);
+    else
+        sp_bias_give_up(writer);
 }
 
 int sp_writer_reserve(struct sp_writer *writer, uint64_t size)
 {
     if (SP_UNLIKELY(size > (uint64_t)(writer->at_end - sp_writer_at(writer)))) {
+        if (!sp_writer_enter(writer))
+            return -EINPROGRESS;
         sp_writer_settle(writer);
+        sp_writer_leave(writer);
         stand_at(writer, writer->tail);
         if (writer->tail.position + size > writer->soft_limit) {
             int error = sp_writer_extend(writer, writer->tail, size);
@@ -186,6 +227,17 @@ static struct sp_place look(struct sp_writer *writer, uint64_t *ret_word)
     return writer->tail;
 }
 
+/* Before a claim that is not appended; what was appended must lie below the tail. */
+static void settle_or_lose(struct sp_writer *writer)
+{
+    if (sp_writer_enter(writer)) {
+        sp_writer_settle(writer);
+        sp_writer_leave(writer);
+    } else {
+        sp_bias_lost(writer);
+    }
+}
+
 /* Steps 1 to 3 of the table in ring.h. The compare-and-swap is from the very word that the INTENT names; who was overtaken looks
  * again. (That word comes back only after 2^34 units, 128 GiB at least, to the byte and to the record; from the INTENT on nobody
  * gets further than a ring.) */
@@ -198,6 +250,8 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
     struct sp_place place;
     uint64_t word;
 
+    if (writer->guard)
+        settle_or_lose(writer);
     /* E4 slot: release, so that whoever sees this extent beside our previous claim will see, when it looks again, that the claim
      * is over */
     atomic_store_explicit(&slot->extent, units << 32 | count, memory_order_release);
@@ -212,12 +266,26 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
         atomic_store_explicit(&slot->offset, place.offset, memory_order_release);                    /* E4 slot: as extent */
         atomic_store_explicit(&slot->claim, place.position | SP_PHASE_INTENT, memory_order_release); /* E4 slot */
         SP_HOOK("claim:intent");
+        if (SP_UNLIKELY(writer->fence_on_commit))
+            atomic_thread_fence(memory_order_seq_cst); /* E14 bias: others' membarriers do not reach this process */
+        atomic_signal_fence(memory_order_seq_cst);     /* E14 bias: the compiler keeps the order */
+        const uint64_t bias = atomic_load_explicit(writer->bias_word, memory_order_acquire); /* E14 bias */
+        if (writer->guard && bias == writer->bias) {
+            atomic_store_explicit(&ring->header->tail, word + add, memory_order_release); /* E3 claim: nobody else may claim */
+            break;
+        }
+        if (SP_UNLIKELY((bias & (SP_BIAS_SLOT_MASK | SP_BIAS_STATE_MASK)) != 0)) {
+            atomic_store_explicit(&slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
+            return -EINPROGRESS;
+        }
         /* E3 claim; relaxed: on failure it looks again */
         if (SP_LIKELY(atomic_compare_exchange_strong_explicit(&ring->header->tail, &word, word + add, memory_order_acq_rel,
                                                               memory_order_relaxed)))
             break;
         atomic_store_explicit(&slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
     }
+    writer->alone = word == writer->claimed_word ? writer->alone + 1 : 0;
+    writer->claimed_word = word + add;
     SP_HOOK("claim:added");
     atomic_store_explicit(&slot->claim, place.position | SP_PHASE_CLAIMED, memory_order_release); /* E4 slot */
     SP_HOOK("claim:claimed");
@@ -248,6 +316,11 @@ bool sp_writer_has_room(struct sp_writer *writer, uint64_t size)
 
     if (atomic_load_explicit(&writer->ring->header->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
         return true;
+    const int64_t owner = sp_bias_owner(writer->ring);
+    if (owner >= 0 && !writer->guard && sp_bias_is_inside(writer->ring, (uint64_t)owner + 1)) {
+        writer->blocker = (struct sp_blocker){SP_BLOCKER_PRODUCER, (uint32_t)owner, tail.position};
+        return false;
+    }
     return tail.position + size <= limit;
 }
 
@@ -269,6 +342,9 @@ static uint32_t finish(struct sp_writer *writer)
         atomic_store_explicit(&writer->slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot: after the stamps */
         sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], writer->claim_count);
         sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], writer->claim_size);
+        if (writer->guard) /* appending goes on behind it, unless the bias was taken away meanwhile, which the next one finds */
+            sp_writer_own(
+                writer, (struct sp_place){writer->claim.position + writer->claim_size, writer->claim.offset + writer->claim_count});
     }
     SP_HOOK("commit:idle");
     writer->claim_count = 0;
@@ -309,6 +385,8 @@ uint32_t sp_writer_abort(struct sp_writer *writer)
     writer->claim_count = 0;
     sp_count(&writer->slot->counters[SP_PRODUCER_ABORTED], count);
     atomic_store_explicit(&writer->slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
+    if (writer->guard)
+        sp_writer_own(writer, (struct sp_place){writer->claim.position + writer->claim_size, writer->claim.offset + count});
     if (writer->fence_on_commit)
         atomic_thread_fence(memory_order_seq_cst);                                         /* E7 sleep */
     return atomic_load_explicit(&ring->cursors->notice, memory_order_relaxed) & SP_NOTICE; /* relaxed: as in finish */

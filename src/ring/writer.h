@@ -14,8 +14,8 @@
 #define SP_SETTLE_SIZE 2048u
 
 struct sp_writer {
-    /* Exclusive mode: what is written next lies at base + offset * stride. So each record appended changes one word here, and not two: see
-     * "Where the cycles go" in writer.c. */
+    /* Exclusive mode, or the bias: what is written next lies at base + offset * stride. So each record appended changes one word here,
+     * and not two: a store waits in the same queue as those to the ring, which miss the cache, and the queue is what limits a producer. */
     uint64_t offset;
     uint64_t offset_end; /* records below it may be appended without another look */
     uint64_t base;
@@ -24,6 +24,10 @@ struct sp_writer {
     uint64_t word;   /* second word of its header */
     uint64_t salt;
     const _Atomic uint32_t *notice;
+    _Atomic uint64_t *guard; /* our slot's claim word while we have the bias (bias.h); else NULL */
+    uint64_t inside;         /* what it says while we append */
+    const _Atomic uint64_t *bias_word;
+    uint64_t bias; /* what that says while it is ours */
     uint32_t value_size;
     bool fence_on_commit; /* this process is not registered for membarrier: sleepers need a fence of ours (E7) */
     bool mark_due;        /* the next claim is the first in a new chunk */
@@ -35,13 +39,15 @@ struct sp_writer {
     uint8_t *data;
     uint64_t mask;
     uint64_t soft_limit;  /* claims may end at or below it without another look at gates */
-    struct sp_place tail; /* exclusive: what is settled. concurrent: the boundary behind tail_word */
+    struct sp_place tail; /* the boundary behind tail_word. Exclusive and biased: what is settled */
     uint64_t tail_word;
     uint64_t records_base; /* the base seen when tail was last made exact */
     struct sp_place claim; /* the open claim; count 0: none */
     uint64_t claim_size;
     uint32_t claim_count;
-    struct sp_blocker blocker; /* after -EAGAIN: who is in the way */
+    uint64_t claimed_word;        /* the tail behind our latest claim */
+    uint32_t alone, alone_enough; /* claims in a row with nobody else's between them; as many as make the bias worth asking for */
+    struct sp_blocker blocker;    /* after -EAGAIN: who is in the way */
 };
 
 /* sp_writer_init: take over a slot (its owner word is already ours).
@@ -50,7 +56,7 @@ void sp_writer_init(struct sp_writer *writer, struct sp_ring *ring, uint32_t slo
 
 /* sp_writer_claim: reserve `size` bytes (a multiple of the record alignment) for `count` records.
  *   ret      position and offset of the first
- * Returns 0, -EAGAIN (see writer->blocker), -EMSGSIZE
+ * Returns 0, -EAGAIN (see writer->blocker), -EMSGSIZE, -EINPROGRESS (another has the bias: sp_bias_revoke), -ESTALE
  * Order    E3, E4; takes E2 in the slow path */
 int sp_writer_claim(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret);
 
@@ -63,11 +69,46 @@ uint32_t sp_writer_commit_batch(struct sp_writer *writer, const uint32_t *sizes)
 /* sp_writer_abort: exclusive: forget the claim. concurrent: commit aborted records in its place. Returns the notice word. */
 uint32_t sp_writer_abort(struct sp_writer *writer);
 
-/* sp_writer_settle: exclusive mode: bring the tail word and the counters up to date. Readers need neither, for they go by the stamps;
- * whoever takes over walks on from the tail. Done by itself every SP_SETTLE_SIZE bytes; nothing to do in concurrent mode. */
+/* sp_writer_owns: whether sp_writer_append and its like may be used: exclusive mode, or the bias. */
+static inline bool sp_writer_owns(const struct sp_writer *writer)
+{
+    return writer->guard || writer->ring->mode == SPATE_MODE_EXCLUSIVE;
+}
+
+/* sp_writer_own: everything up to `tail` is claimed, and we have the bias. sp_writer_disown: no more. */
+void sp_writer_own(struct sp_writer *writer, struct sp_place tail);
+void sp_writer_disown(struct sp_writer *writer);
+
+/* sp_writer_enter, sp_writer_leave: around everything that is written by right of the bias; nothing in exclusive mode.
+ * Returns false when it was taken away
+ * Order    E14: the fence between the store and the load is the other side's membarrier. E4: leaving publishes what was appended */
+static inline bool sp_writer_enter(struct sp_writer *writer)
+{
+    if (!writer->guard)
+        return true;
+    atomic_store_explicit(writer->guard, writer->inside, memory_order_release); /* E4 slot */
+    atomic_signal_fence(memory_order_seq_cst);                                  /* E14 bias: the compiler keeps the order */
+    SP_HOOK("bias:inside");
+    if (SP_LIKELY(atomic_load_explicit(writer->bias_word, memory_order_acquire) == writer->bias)) /* E14 bias */
+        return true;
+    atomic_store_explicit(writer->guard, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
+    return false;
+}
+
+static inline void sp_writer_leave(struct sp_writer *writer)
+{
+    if (writer->guard)
+        atomic_store_explicit(writer->guard, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
+}
+
+/* sp_writer_settle: bring the tail word and the counters up to date. Readers need neither, for they go by the stamps; whoever takes over
+ * walks on from the tail. Done by itself every SP_SETTLE_SIZE bytes. With the bias: inside. */
 void sp_writer_settle(struct sp_writer *writer);
 
-/* sp_writer_at: exclusive mode: where the next record goes. */
+/* sp_writer_close: before the slot is given back: settles, gives up the bias. */
+void sp_writer_close(struct sp_writer *writer);
+
+/* sp_writer_at: for who owns: where the next record goes. */
 static inline uint8_t *sp_writer_at(const struct sp_writer *writer)
 {
     return (uint8_t *)(uintptr_t)(writer->base + writer->offset * writer->stride);
@@ -78,40 +119,42 @@ static inline struct sp_place sp_writer_here(const struct sp_writer *writer)
     return (struct sp_place){(uint64_t)(sp_writer_at(writer) - writer->data) + writer->origin, writer->offset};
 }
 
-/* sp_writer_reserve: exclusive mode: make sure that `size` bytes can be claimed, and `size` / stride records appended, without another
- * look. Returns 0, -EAGAIN. */
+/* sp_writer_reserve: for who owns: make sure that `size` bytes can be claimed, and `size` / stride records appended, without another
+ * look. Returns 0, -EAGAIN, -ESTALE, -EINPROGRESS (the bias is gone) */
 int sp_writer_reserve(struct sp_writer *writer, uint64_t size);
 
 /* sp_writer_learn: from now on sp_writer_append takes values of this size. */
 void sp_writer_learn(struct sp_writer *writer, uint32_t value_size);
 
-/* sp_writer_append_with: claim, copy and commit in one: a value of the size learnt, without key, headers and timestamp, in exclusive mode.
- * This is the whole of Spate's fast path; the notice word is the caller's to look at.
- *   copy   as sp_copy_words. A constant, so that it becomes part of the caller
- * Returns false, with nothing changed, when there is no room without a look: sp_writer_reserve
- * Order    E1 */
-static inline __attribute__((always_inline)) bool sp_writer_append_with(struct sp_writer *writer, const void *value,
-                                                                        size_t value_size,
-                                                                        void (*copy)(void *to, const void *from, size_t size))
+/* sp_writer_put: write and stamp one record of the shape learnt; there is room, and we are inside. */
+static inline __attribute__((always_inline)) void sp_writer_put(struct sp_writer *writer, const void *value, size_t value_size,
+                                                                void (*copy)(void *to, const void *from, size_t size))
 {
     const uint64_t offset = writer->offset;
     uint8_t *at = sp_writer_at(writer);
     struct sp_record_header *header = (struct sp_record_header *)(void *)at;
 
-    if (SP_UNLIKELY(offset >= writer->offset_end))
-        return false;
     atomic_store_explicit(&header->word, writer->word, memory_order_relaxed); /* relaxed: before the stamp (E1) */
     copy(at + SP_RECORD_HEADER_SIZE, value, value_size);
     SP_HOOK("commit:stamp");
     atomic_store_explicit(&header->stamp, sp_stamp(offset, writer->salt), memory_order_release); /* E1 commit */
     SP_HOOK("commit:stamped");
     writer->offset = offset + 1;
-    return true;
 }
 
-static inline bool sp_writer_append(struct sp_writer *writer, const void *value)
+/* sp_writer_append: claim, copy and commit in one: a value of the size learnt, without key, headers and timestamp, for who owns. This
+ * is the whole of Spate's fast path; the notice word is the caller's to look at.
+ *   copy   as sp_copy_words. A constant, so that it becomes part of the caller
+ * Returns false, with nothing changed, when there is no room without a look, or the bias is gone: sp_writer_reserve tells
+ * Order    E1, E14 */
+static inline __attribute__((always_inline)) bool sp_writer_append(struct sp_writer *writer, const void *value, size_t value_size,
+                                                                   void (*copy)(void *to, const void *from, size_t size))
 {
-    return sp_writer_append_with(writer, value, writer->value_size, sp_copy_words);
+    if (SP_UNLIKELY(writer->offset >= writer->offset_end || !sp_writer_enter(writer)))
+        return false;
+    sp_writer_put(writer, value, value_size, copy);
+    sp_writer_leave(writer);
+    return true;
 }
 
 /* sp_writer_has_room: whether a claim of that size would succeed now (or fail for another reason than room); renews

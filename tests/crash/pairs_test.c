@@ -15,9 +15,19 @@
 #define ROUNDS 1500u
 #define ROUNDS_FULL 60000u
 
-static const char *const names[] = {
-    "publish small", "publish large", "publish batch", "claim, commit, rival", "claim, abort, rival",
-    "first claim",   "poll",          "release",       "producer close",       "producer close with a claim"};
+static const char *const names[] = {"publish small",
+                                    "publish large",
+                                    "publish batch",
+                                    "claim, commit, rival",
+                                    "claim, abort, rival",
+                                    "first claim",
+                                    "poll",
+                                    "release",
+                                    "producer close",
+                                    "producer close with a claim",
+                                    "publish small, biased",
+                                    "publish, taking the bias, rival",
+                                    "publish batch, biased, rival"};
 #define KINDS (sizeof names / sizeof names[0])
 
 static struct play_steps steps[KINDS];

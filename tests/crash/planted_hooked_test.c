@@ -91,6 +91,8 @@ static const struct bug {
     {"no INTENT, stopped", "publish small", true, "claim:intent", idle, NULL, NULL},
     {"extent too large", "publish small, rival", false, "claim:intent", extent_wrong, NULL, NULL},
     {"slot leaked", "publish small", false, "commit:idle", owner_wrong, NULL, NULL},
+    {"none, biased, stopped", "publish small, biased, rival", true, NULL, NULL, NULL, NULL},
+    {"IDLE before stamp, biased", "publish small, biased, rival", true, "commit:stamp", idle, NULL, NULL},
     {"tail before stamp, exclusive", "publish small, exclusive", false, "commit:stamp", tail_early, NULL, NULL},
 };
 

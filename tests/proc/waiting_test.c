@@ -511,6 +511,8 @@ static int publish_quietly(void *argument)
         proc_publish_text(producer, i % 2, "attach");
     }
     OK(spate_publish_batch(producer, batch, 10, 0, NULL)); /* the first batch allocates */
+    for (int i = 0; i < 100; i++)
+        proc_publish_text(producer, 0, "alone"); /* a lone producer takes the bias, which takes a membarrier, once */
     forbid_system_calls();
     for (uint32_t i = 0; i < task->records; i++) {
         int error = 0;

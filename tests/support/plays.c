@@ -14,6 +14,7 @@
 
 #define SMALL 100u /* with header and timestamp two units of 64 bytes */
 #define VICTIM_NAME "victim"
+#define ALONE 64u   /* so many records in a row make a producer take the bias with the next (ALONE_ENOUGH in ring/writer.c) */
 #define LARGE 2500u /* more than what a fetch-add may claim in a ring of 64 KiB: compare-and-swap */
 
 void (*play_hook)(struct victim *victim);
@@ -192,6 +193,14 @@ const struct play plays[] = {
     {"claim, commit, exclusive", E, 0, SMALL, 1, LANE, act_claim_commit},
     {"claim, abort, rival", C, PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_abort},
     {"claim, abort, exclusive", E, 0, SMALL, 1, LANE, act_abort},
+    {"publish small, biased", C, PLAY_BIASED | PLAY_STOP, SMALL, 1, LANE, act_publish},
+    {"publish small, biased, rival", C, PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_publish},
+    {"publish batch, biased, rival", C, PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 8, LANE, act_publish_batch},
+    {"claim, commit, biased, rival", C, PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_claim_commit},
+    {"claim, abort, biased, rival", C, PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_abort},
+    {"publish, taking the bias, rival", C, PLAY_ASKS | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_publish},
+    {"publish, revoking a bias", C, PLAY_REVOKES | PLAY_STOP, SMALL, 1, LANE, act_publish},
+    {"publish batch, revoking a bias", C, PLAY_REVOKES, SMALL, 8, LANE, act_publish_batch},
     {"poll", C, PLAY_FEED | PLAY_STOP, 0, 0, CONSUMER, act_poll},
     {"poll, sleeping", C, PLAY_ATTACH, 0, 0, CONSUMER, act_poll_sleeping},
     {"release", C, PLAY_FEED | PLAY_STOP, 0, 0, CONSUMER | PLAY_OPEN_VIEWS, act_release},
@@ -208,6 +217,7 @@ const struct play plays[] = {
     {"producer close", C, PLAY_ATTACH | PLAY_STOP, SMALL, 0, LANE, act_producer_close},
     {"producer close with a claim", C, PLAY_ATTACH | PLAY_STOP, SMALL, 1, LANE | PLAY_OPEN_CLAIM, act_producer_close},
     {"producer close, exclusive", E, PLAY_ATTACH, SMALL, 0, LANE, act_producer_close},
+    {"producer close, biased, rival", C, PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 0, LANE, act_producer_close},
     {"consumer close", C, PLAY_ATTACH | PLAY_STOP, 0, 0, CONSUMER, act_consumer_close},
     {"bus close", C, PLAY_ATTACH | PLAY_STOP, SMALL, 0, LANE, act_bus_close},
 };
@@ -259,8 +269,11 @@ static int prepare(struct victim *victim)
     if (!error && play->open & PLAY_OPEN_PRODUCER)
         error = open_producer(victim);
     if (!error && play->open & PLAY_OPEN_LANE) {
-        next_value(victim, 0, true);
-        error = act_publish(victim);
+        const uint32_t before = play->flags & PLAY_BIASED ? ALONE + 6 : play->flags & PLAY_ASKS ? ALONE : 1;
+        for (uint32_t i = 0; i < before && !error; i++) {
+            next_value(victim, 0, true);
+            error = act_publish(victim);
+        }
     }
     if (!error && play->open & PLAY_OPEN_CONSUMER)
         error = spate_consumer_open(victim->topic, NULL, &victim->consumer);
@@ -354,6 +367,8 @@ bool play_set(struct scene *scene, const struct play *play, int victims, const s
     scene_read(scene, 0);
     if (play->flags & PLAY_WRAP && play->mode == C)
         scene_pad(scene, unit);
+    if (play->flags & PLAY_REVOKES)
+        scene_bias(scene, ALONE + 6);
     for (int i = 0; play->flags & PLAY_FEED && i < 6; i++)
         (void)scene_publish(scene, scene->rival, 40 + 8 * (uint32_t)i, 0);
     scene_read(scene, 0);

@@ -8,15 +8,18 @@
 #include "scene.h"
 
 enum play_flags {
-    PLAY_RIVAL = 1,    /* the rival publishes once, at some step before the death */
-    PLAY_WRAP = 2,     /* the act begins just before the end of the ring, in front of a new chunk */
-    PLAY_FEED = 4,     /* the rival publishes before the act: something to read */
-    PLAY_ATTACH = 8,   /* tens of thousands of steps: sampled, and stepped by gaps */
-    PLAY_STOP = 16,    /* also stopped and resumed (stop_test.c) */
-    PLAY_CORPSE = 32,  /* a producer died before, holding a claim */
-    PLAY_FULL = 128,   /* with a corpse: the rival has filled the ring up to its claim */
-    PLAY_MAKE = 256,   /* it makes or removes a bus or topic of its own */
-    PLAY_SLEEPER = 64, /* a consumer waits for its descriptor */
+    PLAY_RIVAL = 1,      /* the rival publishes once, at some step before the death */
+    PLAY_WRAP = 2,       /* the act begins just before the end of the ring, in front of a new chunk */
+    PLAY_FEED = 4,       /* the rival publishes before the act: something to read */
+    PLAY_ATTACH = 8,     /* tens of thousands of steps: sampled, and stepped by gaps */
+    PLAY_STOP = 16,      /* also stopped and resumed (stop_test.c) */
+    PLAY_CORPSE = 32,    /* a producer died before, holding a claim */
+    PLAY_FULL = 128,     /* with a corpse: the rival has filled the ring up to its claim */
+    PLAY_MAKE = 256,     /* it makes or removes a bus or topic of its own */
+    PLAY_SLEEPER = 64,   /* a consumer waits for its descriptor */
+    PLAY_BIASED = 512,   /* it has the bias */
+    PLAY_ASKS = 1024,    /* it takes the bias in the act */
+    PLAY_REVOKES = 2048, /* the rival has the bias */
 };
 
 struct victim {

@@ -91,6 +91,7 @@ static void build(struct scene *scene)
     config.mode = scene->mode;
     config.producers_max = SCENE_SLOTS;
     config.consumers_max = SCENE_SLOTS;
+    config.timestamp = SPATE_TIMESTAMP_NONE; /* for the fastest paths */
     must(spate_topic_create(scene->bus, SCENE_TOPIC, &config), "topic");
     must(spate_topic_open(scene->bus, SCENE_TOPIC, &scene->topic), "topic");
     scene->witness = open_consumer(scene, SPATE_START_BEGINNING, &error);
@@ -342,6 +343,17 @@ void scene_pad(struct scene *scene, uint32_t before)
     scene_read(scene, 0);
     if (producer != scene->rival)
         spate_producer_close(producer);
+}
+
+void scene_bias(struct scene *scene, uint32_t count)
+{
+    spate_producer_close(scene->rival); /* who lost it before asks later */
+    must(spate_producer_open(scene->topic, NULL, &scene->rival), "rival");
+    for (uint32_t i = 0; i < count && !scene->broken; i++) {
+        if (scene_publish(scene, scene->rival, VALUE_SMALL, 0) != 0)
+            scene_violation(scene, "the rival cannot publish: %s", spate_last_error());
+        scene_read(scene, 0);
+    }
 }
 
 spate_producer *scene_fresh(struct scene *scene)

@@ -115,6 +115,9 @@ bool scene_changed(struct scene *scene);
 /* scene_remove: a directory and all in it. */
 void scene_remove(const char *path);
 
+/* scene_bias: a new rival publishes `count` values, more than it takes to get the bias. */
+void scene_bias(struct scene *scene, uint32_t count);
+
 int64_t scene_now(void);
 uint64_t scene_random(struct scene *scene);
 

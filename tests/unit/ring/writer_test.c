@@ -53,7 +53,8 @@ static void published_records_are_read_in_order_with_dense_offsets(void **state)
         assert_story(&s, &reader, "rrrrrrrrrr.");
         assert_int_equal(sp_ring_tail(&s.ring).position, position);
         assert_int_equal(sp_ring_tail(&s.ring).offset, 10);
-        sp_writer_settle(&writer); /* the counters are brought up to date now and then */
+        if (sp_writer_owns(&writer))
+            sp_writer_settle(&writer); /* the counters are brought up to date now and then */
         assert_int_equal(sp_ring_claimed(&s.ring).position, position);
         assert_int_equal(atomic_load(&writer.slot->counters[SP_PRODUCER_RECORDS]), 10);
         assert_int_equal(atomic_load(&writer.slot->counters[SP_PRODUCER_BYTES]), position);
