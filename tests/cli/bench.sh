@@ -56,12 +56,35 @@ if rows: # else the processors moved
     assert rows["asleep, epoll, at 1/s, p50"]["median"] <= rows["asleep, epoll, at 1/s, max"]["median"]
 END
 
+it "targets holds every row against its own limit"
+run targets --rounds 1 --seconds 3s --json
+expect_status 0
+expect_no_err
+python3 - "$scratch/out" <<'END' || fail "the JSON is not as promised"
+import json, sys
+for row in map(json.loads, open(sys.argv[1])):
+    for key in "bench", "case", "unit", "median", "min", "max", "limit", "ratio", "target", "verdict":
+        assert key in row, (key, row)
+    assert abs(row["ratio"] - row["median"] / row["limit"]) < 1e-6, row
+    at_most = row["unit"] in ("ns", "ns/record", "bytes")
+    met = row["ratio"] <= row["target"] if at_most else row["ratio"] >= row["target"]
+    assert row["verdict"] == ("ok" if met else "short"), row
+END
+
+it "--only takes the cases that were asked for, and what they are held against"
+run throughput --rounds 1 --seconds 1s --json --only "64 B, exclusive, publish"
+expect_status 0
+[ -s "$scratch/out" ] && { grep -q '"case":"L 64 B"' "$scratch/out" || fail "without its limit"; grep -q 'KiB' "$scratch/out" && fail "more than asked for"; }
+run throughput --only nothing-like-this
+expect_status 1
+grep -q "no case has 'nothing-like-this'" "$scratch/err" || fail "not told"
+
 it "they leave nothing behind"
 [ -z "$(ls "$SPATE_DIR")" ] || fail "it left $(ls "$SPATE_DIR")"
 
 it "wrong arguments are told"
 for arguments in "limit --pin 0,9999" "limit --pin x" "limit --rounds 0" "limit --rounds 102" "limit --seconds x" "limit extra" \
-    "throughput --wait sometimes" "latency --pin" "nope" ""; do
+    "targets --rounds many" "throughput --wait sometimes" "latency --pin" "nope" ""; do
     # shellcheck disable=SC2086
     run $arguments
     expect_status 2
