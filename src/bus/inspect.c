@@ -351,7 +351,7 @@ struct unsettled {
 
 static struct unsettled find_unsettled(const struct sp_ring *ring, uint32_t slot)
 {
-    if (ring->mode != SPATE_MODE_EXCLUSIVE || slot != 0)
+    if (ring->mode == SPATE_MODE_EXCLUSIVE ? slot != 0 : sp_bias_owner(ring) != (int64_t)slot)
         return (struct unsettled){0};
     const struct sp_place settled = sp_ring_claimed(ring), tail = sp_ring_tail(ring);
     return (struct unsettled){tail.offset - settled.offset, tail.position - settled.position};

@@ -416,13 +416,10 @@ static void __attribute__((noinline)) ask_for_bias(struct spate_producer *produc
     writer->alone = 0;
     if (writer->guard || !producer->topic->bus->registry.membarrier || !sp_bias_ask(writer))
         return;
-    if (sp_membarrier()) {
+    if (sp_membarrier())
         (void)sp_bias_hold(writer);
-        return;
-    }
-    uint64_t bias = sp_bias_revoke(writer->ring);
-    if (bias)
-        (void)sp_bias_end(writer->ring, bias, false);
+    else
+        sp_bias_withdraw(writer);
 }
 
 int spate_commit(spate_producer *producer)
@@ -497,6 +494,8 @@ publish_slowly(spate_producer *producer, const struct spate_record *record, int6
             return error;
         if (deadline < 0)
             deadline = sp_deadline(timeout);
+        else if (sp_clock_monotonic() >= deadline)
+            return -ETIMEDOUT; /* there seems to be room, and yet it is not to be had */
         error = sp_producer_wait_until(producer, deadline);
         if (error)
             return error;
@@ -561,6 +560,8 @@ static int __attribute__((noinline)) publish_batch_slowly(spate_producer *produc
             return error;
         if (deadline < 0)
             deadline = sp_deadline(timeout);
+        else if (sp_clock_monotonic() >= deadline)
+            return -ETIMEDOUT; /* there seems to be room, and yet it is not to be had */
         error = sp_producer_wait_until(producer, deadline);
         if (error)
             return error;

@@ -169,7 +169,7 @@ static bool slot_claim(const struct sp_subject *s, char *detail)
 
     if (claim == SP_PHASE_IDLE || atomic_load_explicit(&slot->claim, memory_order_acquire) != claim) /* E4 slot */
         return true;                                                                                 /* it moves: so it lives */
-    if (phase != SP_PHASE_INTENT && phase != SP_PHASE_CLAIMED)
+    if (phase != SP_PHASE_INTENT && phase != SP_PHASE_CLAIMED && phase != SP_PHASE_BIASED)
         return sp_broken(detail, "producer slot %u: claim word %llx has no phase", s->index, (unsigned long long)claim);
     if (ring->mode == SPATE_MODE_EXCLUSIVE)
         return sp_broken(detail, "producer slot %u: claim word %llx on an exclusive ring", s->index, (unsigned long long)claim);
@@ -197,12 +197,14 @@ static bool slot_extent(const struct sp_subject *s, char *detail)
     uint64_t position = claim & ~(uint64_t)SP_PHASE_MASK;
     uint64_t size = (extent >> 32) << ring->unit_shift, count = extent & 0xffffffffu;
 
-    if ((claim & SP_PHASE_MASK) == SP_PHASE_IDLE || atomic_load_explicit(&slot->claim, memory_order_acquire) != claim) /* E4 slot */
+    const uint64_t phase = claim & SP_PHASE_MASK;
+    if (phase == SP_PHASE_IDLE || phase == SP_PHASE_BIASED ||              /* extent and offset are of an earlier claim */
+        atomic_load_explicit(&slot->claim, memory_order_acquire) != claim) /* E4 slot */
         return true;
     if (count == 0 || size > ring->record_size_max || count > size / SP_RECORD_HEADER_SIZE || offset > tail.offset)
         return sp_broken(detail, "producer slot %u: claims %llu bytes for %llu records from offset %llu: impossible", s->index,
                          (unsigned long long)size, (unsigned long long)count, (unsigned long long)offset);
-    if ((claim & SP_PHASE_MASK) == SP_PHASE_CLAIMED && (position + size > tail.position || offset + count > tail.offset))
+    if (phase == SP_PHASE_CLAIMED && (position + size > tail.position || offset + count > tail.offset))
         return sp_broken(
             detail,
             "producer slot %u: claims %llu bytes for %llu records from position %llu, offset %llu, but the tail is at %llu, %llu",

@@ -58,18 +58,29 @@ static bool is_anyone_claiming(const struct sp_writer *writer)
     return false;
 }
 
+/* Slot and generation: what tells one asking from all others. */
+static bool is_of(const struct sp_writer *writer, uint64_t bias)
+{
+    return ((bias ^ writer->bias) & (SP_BIAS_SLOT_MASK | ~(uint64_t)(SP_BIAS_GENERATION - 1))) == 0;
+}
+
+void sp_bias_withdraw(struct sp_writer *writer)
+{
+    uint64_t seen = load(writer->ring);
+
+    while (is_of(writer, seen) && !swap(writer->ring, seen, nobody(seen)))
+        seen = load(writer->ring); /* it was revoked or forbidden meanwhile */
+}
+
 bool sp_bias_hold(struct sp_writer *writer)
 {
     struct sp_ring *ring = writer->ring;
-    const uint64_t asked = with_state(writer->bias, SP_BIAS_ASKED);
 
     SP_HOOK("bias:asked");
-    if (is_anyone_claiming(writer)) {
-        (void)swap(ring, asked, nobody(asked));
+    if (is_anyone_claiming(writer) || !swap(ring, with_state(writer->bias, SP_BIAS_ASKED), writer->bias)) {
+        sp_bias_withdraw(writer);
         return false;
     }
-    if (!swap(ring, asked, writer->bias))
-        return false;
     SP_HOOK("bias:held");
     /* All earlier claims are over, so their swaps of the tail happened before what was loaded from the slots. */
     sp_writer_own(writer, sp_ring_claimed(ring));
@@ -90,12 +101,10 @@ void sp_bias_give_up(struct sp_writer *writer)
 
 void sp_bias_lost(struct sp_writer *writer)
 {
-    const uint64_t seen = load(writer->ring), mine = SP_BIAS_SLOT_MASK | ~(uint64_t)(SP_BIAS_GENERATION - 1);
-
     /* Only we get inside, and we are not. With our generation it is ours still, or nobody's already. */
-    if (((seen ^ writer->bias) & mine) == 0) {
+    if (is_of(writer, load(writer->ring))) {
         uint64_t bias = sp_bias_revoke(writer->ring);
-        if (((bias ^ writer->bias) & mine) == 0)
+        if (is_of(writer, bias))
             (void)sp_bias_end(writer->ring, bias, false);
     }
     sp_writer_disown(writer);
@@ -125,25 +134,33 @@ bool sp_bias_is_inside(const struct sp_ring *ring, uint64_t bias)
     return phase == SP_PHASE_BIASED || phase == SP_PHASE_INTENT;
 }
 
+#define END_TRIES 64 /* another helper moves the tail once; more is hostile memory */
+
+/* What the owner appended is stamped, and it does not get in again. Others do the same beside us. A helper that is stopped here until the
+ * bias is another's must not bring the tail to where that one's records end for now: whoever ends that bias would find its swap refused,
+ * and leave the rest to be overwritten. So after the walk the bias is looked at again: as long as it is this one, nothing is appended, and
+ * every walk from the same tail ends at the same place. And it does not end before a walk finds nothing more. */
 bool sp_bias_end(struct sp_ring *ring, uint64_t bias, bool owner_is_dead)
 {
     SP_HOOK("bias:revoked");
     if (!owner_is_dead && sp_bias_is_inside(ring, bias))
         return false;
-    /* What the owner appended is stamped, and it does not get in again. Others may do the same beside us, and even have done it long ago:
-     * then the tail has moved, or the walk finds what its next owner will settle anyway. */
-    uint64_t word = atomic_load_explicit(&ring->header->tail, memory_order_acquire); /* E3 claim */
-    const struct sp_place claimed = sp_ring_claimed(ring), tail = sp_ring_tail(ring);
-    if (sp_tail_pack(claimed.position >> ring->unit_shift, claimed.offset) == word) {
+    for (int tries = 0; tries < END_TRIES; tries++) {
+        uint64_t word = atomic_load_explicit(&ring->header->tail, memory_order_acquire); /* E3 claim */
+        const struct sp_place tail = sp_ring_tail(ring);
+        const uint64_t end = sp_tail_pack(tail.position >> ring->unit_shift, tail.offset);
+        if (load(ring) != bias)
+            return true; /* another has ended it */
         SP_HOOK("bias:walked");
-        /* E3 claim; relaxed: on failure another has done it */
-        (void)atomic_compare_exchange_strong_explicit(&ring->header->tail, &word,
-                                                      sp_tail_pack(tail.position >> ring->unit_shift, tail.offset),
-                                                      memory_order_acq_rel, memory_order_relaxed);
+        if (end == word) {
+            SP_HOOK("bias:settled");
+            (void)swap(ring, bias, nobody(bias));
+            return true;
+        }
+        /* E3 claim; relaxed: on failure it looks again */
+        (void)atomic_compare_exchange_strong_explicit(&ring->header->tail, &word, end, memory_order_acq_rel, memory_order_relaxed);
     }
-    SP_HOOK("bias:settled");
-    (void)swap(ring, bias, nobody(bias));
-    return true;
+    return false;
 }
 
 void sp_bias_forbid(struct sp_ring *ring)

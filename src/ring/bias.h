@@ -23,8 +23,8 @@
  *     REVOKED, by another         REVOKED                            whoever wants to claim
  *     the tail brought up         the same                           the same: the tail is where it belongs
  *
- * A process that cannot membarrier could never take it away, so while such a producer is attached it is FORBIDDEN to ask for it (one that
- * is HELD then ends when its owner publishes next, or goes).
+ * A process that cannot membarrier could never take it away, so from the first such producer on it is FORBIDDEN to ask for it (one that is
+ * HELD then ends when its owner publishes next, or goes).
  *
  * The model is tests/spin/bias.pml. Source of the idea: biased locking (Kawachiya, Koseki and Onodera, 2002; Dice, Moir and Scherer, 2006).
  * Called by producers and repairers; no system calls here: whoever calls membarriers between the steps. */
@@ -38,6 +38,9 @@ bool sp_bias_ask(struct sp_writer *writer);
 
 /* sp_bias_hold: step two. Returns whether the writer holds it now; if not, nothing has changed. */
 bool sp_bias_hold(struct sp_writer *writer);
+
+/* sp_bias_withdraw: instead of step two: as if it had not asked. */
+void sp_bias_withdraw(struct sp_writer *writer);
 
 /* sp_bias_give_up: the writer's own. Nothing to do when it does not hold it, or has lost it. */
 void sp_bias_give_up(struct sp_writer *writer);

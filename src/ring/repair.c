@@ -84,8 +84,9 @@ static void nearer_slot(const struct sp_ring *ring, const struct sp_producer_slo
         struct slot_view view = view_slot(ring, slot, claim);
         if (atomic_load_explicit(&slot->claim, memory_order_acquire) != claim) /* E4 slot */
             continue;
-        if ((claim & SP_PHASE_MASK) != SP_PHASE_IDLE && view.place.position > place.position &&
-            view.place.position < end->position && view.place.offset >= place.offset && view.place.offset <= end->offset)
+        if ((claim & SP_PHASE_MASK) != SP_PHASE_IDLE && (claim & SP_PHASE_MASK) != SP_PHASE_BIASED && /* names no claim */
+            view.place.position > place.position && view.place.position < end->position && view.place.offset >= place.offset &&
+            view.place.offset <= end->offset)
             *end = view.place;
         return;
     }
@@ -94,7 +95,7 @@ static void nearer_slot(const struct sp_ring *ring, const struct sp_producer_slo
 /* The next boundary behind `place`, at most `tail`. first: how far on at least. */
 static struct sp_place next_boundary(const struct sp_ring *ring, struct sp_place place, struct sp_place tail, uint64_t first)
 {
-    struct sp_place end = tail;
+    struct sp_place end = (int64_t)(tail.position - place.position) > 0 ? tail : place;
     const uint64_t unit = (uint64_t)1 << ring->unit_shift;
 
     for (uint32_t i = 0; i < ring->producers_max; i++)

@@ -67,13 +67,14 @@ struct sp_place sp_ring_claimed(const struct sp_ring *ring)
 
 struct sp_place sp_ring_tail(const struct sp_ring *ring)
 {
+    /* E14 bias: before the tail. Whoever has lost it by now settled before, so the tail says all that was true then */
+    const bool is_owned = ring->mode == SPATE_MODE_EXCLUSIVE ||
+                          (atomic_load_explicit(&ring->header->bias, memory_order_acquire) & SP_BIAS_SLOT_MASK) != 0;
     struct sp_place tail = sp_ring_claimed(ring);
     uint64_t size;
     uint32_t count;
 
-    /* E14 bias: after the tail, so that what one who has it no more settled is in it */
-    if (ring->mode == SPATE_MODE_CONCURRENT &&
-        (atomic_load_explicit(&ring->header->bias, memory_order_acquire) & SP_BIAS_SLOT_MASK) == 0)
+    if (!is_owned)
         return tail;
     for (uint32_t i = 0; i < UNSETTLED_MAX && sp_ring_is_committed(ring, tail) && sp_ring_step(ring, tail, &size, &count); i++) {
         tail.position += size;

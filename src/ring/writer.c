@@ -161,9 +161,12 @@ void sp_writer_disown(struct sp_writer *writer)
 {
     const struct sp_place here = sp_writer_here(writer);
 
-    /* what was appended since the last settling: whoever took the bias brings the tail there, but counts nothing */
-    sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], here.offset - writer->tail.offset);
-    sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], here.position - writer->tail.position);
+    /* What was appended since the last settling: whoever took the bias brings the tail there, but counts nothing. The tail may also be
+     * what others claimed (resync); then nothing of ours is uncounted. */
+    if ((int64_t)(here.offset - writer->tail.offset) > 0) {
+        sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], here.offset - writer->tail.offset);
+        sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], here.position - writer->tail.position);
+    }
     writer->guard = NULL;
     writer->alone = 0;
     writer->offset_end = writer->offset;
@@ -276,7 +279,8 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
         }
         if (SP_UNLIKELY((bias & (SP_BIAS_SLOT_MASK | SP_BIAS_STATE_MASK)) != 0)) {
             atomic_store_explicit(&slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot */
-            return -EINPROGRESS;
+            /* E11 owner */
+            return atomic_load_explicit(&ring->header->state, memory_order_acquire) == SP_STATE_LIVE ? -EINPROGRESS : -ESTALE;
         }
         /* E3 claim; relaxed: on failure it looks again */
         if (SP_LIKELY(atomic_compare_exchange_strong_explicit(&ring->header->tail, &word, word + add, memory_order_acq_rel,
@@ -317,7 +321,8 @@ bool sp_writer_has_room(struct sp_writer *writer, uint64_t size)
     if (atomic_load_explicit(&writer->ring->header->state, memory_order_acquire) != SP_STATE_LIVE) /* E11 owner */
         return true;
     const int64_t owner = sp_bias_owner(writer->ring);
-    if (owner >= 0 && !writer->guard && sp_bias_is_inside(writer->ring, (uint64_t)owner + 1)) {
+    /* fence_on_commit: then this process cannot take it away, and waits until it is given up */
+    if (owner >= 0 && !writer->guard && (writer->fence_on_commit || sp_bias_is_inside(writer->ring, (uint64_t)owner + 1))) {
         writer->blocker = (struct sp_blocker){SP_BLOCKER_PRODUCER, (uint32_t)owner, tail.position};
         return false;
     }

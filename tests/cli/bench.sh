@@ -74,7 +74,10 @@ END
 it "--only takes the cases that were asked for, and what they are held against"
 run throughput --rounds 1 --seconds 1s --json --only "64 B, exclusive, publish"
 expect_status 0
-[ -s "$scratch/out" ] && { grep -q '"case":"L 64 B"' "$scratch/out" || fail "without its limit"; grep -q 'KiB' "$scratch/out" && fail "more than asked for"; }
+[ -s "$scratch/out" ] && {
+    grep -q '"case":"L 64 B"' "$scratch/out" || fail "without its limit"
+    grep -q 'KiB' "$scratch/out" && fail "more than asked for"
+}
 run throughput --only nothing-like-this
 expect_status 1
 grep -q "no case has 'nothing-like-this'" "$scratch/err" || fail "not told"

@@ -156,15 +156,24 @@ proctype producer(byte me)
 #else
                 :: (phase[b_of] != INSIDE && phase[b_of] != INTENT || dead[b_of]) ->
 #endif
-                    seen = tail;
+                    do
+                    :: seen = tail;
 #ifdef BUG_NO_WALK
-                    end = seen;
+                        end = seen;
 #else
-                    walk(seen, end);
+                        walk(seen, end);
 #endif
-                    STEP(if :: tail == seen -> tail = end :: else fi);
-                    /* without the generation it goes wrong with three producers, in about 10^8 states */
-                    STEP(if :: bias == REVOKED && gen == b_gen -> bias = NONE :: else fi)
+                        if
+                        :: atomic { !(bias == REVOKED && gen == b_gen) -> break } /* another has ended it */
+                        :: atomic { bias == REVOKED && gen == b_gen -> skip }
+                        fi;
+                        if
+                        :: end == seen ->
+                            STEP(if :: bias == REVOKED && gen == b_gen -> bias = NONE :: else fi);
+                            break
+                        :: else -> STEP(if :: tail == seen -> tail = end :: else fi) /* and look again: a stale helper may have moved it */
+                        fi
+                    od
                 :: else
                 fi
             :: else
