@@ -482,6 +482,18 @@ static void learn(struct spate_producer *producer, struct sp_lane *lane, const s
     producer->quick = lane;
 }
 
+/* After an attempt that failed: 0 when it is worth another, which has to be made before the deadline too. */
+static int wait_for_room(struct spate_producer *producer, int error, int64_t timeout, int64_t *deadline)
+{
+    if (error != -EAGAIN || timeout == 0)
+        return error;
+    if (*deadline < 0)
+        *deadline = sp_deadline(timeout);
+    else if (sp_clock_monotonic() >= *deadline)
+        return -ETIMEDOUT; /* there seems to be room, and yet it is not to be had */
+    return sp_producer_wait_until(producer, *deadline);
+}
+
 static int __attribute__((noinline))
 publish_slowly(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
 {
@@ -490,13 +502,7 @@ publish_slowly(spate_producer *producer, const struct spate_record *record, int6
     int error;
 
     while (SP_UNLIKELY((error = claim_one(producer, record, record && !record->value, &claimed)) != 0)) {
-        if (error != -EAGAIN || timeout == 0)
-            return error;
-        if (deadline < 0)
-            deadline = sp_deadline(timeout);
-        else if (sp_clock_monotonic() >= deadline)
-            return -ETIMEDOUT; /* there seems to be room, and yet it is not to be had */
-        error = sp_producer_wait_until(producer, deadline);
+        error = wait_for_room(producer, error, timeout, &deadline);
         if (error)
             return error;
     }
@@ -510,16 +516,27 @@ publish_slowly(spate_producer *producer, const struct spate_record *record, int6
     return 0;
 }
 
-/* Everything that spate_publish does not do itself: values of other sizes, and the end of what may be written without a look. */
+/* The lane of a plain record, when it may be appended to: any lane that has learnt, not only the latest. NULL: the slow way. */
+static struct sp_lane *find_quick(struct spate_producer *producer, const struct spate_record *record)
+{
+    if (!producer || !record || !producer->quick || (uint32_t)record->partition >= producer->partitions || !is_plain(record))
+        return NULL;
+    struct sp_lane *lane = &producer->lanes[record->partition];
+    bool is_alike = lane->writer.word != 0 && record->value_size == lane->writer.value_size;
+    return is_alike && !lane->deleted && sp_writer_owns(&lane->writer) ? lane : NULL;
+}
+
+/* Everything that spate_publish does not do itself: values of other sizes, another partition than the latest, and the end of what may be
+ * written without a look. */
 static int __attribute__((noinline))
 publish_otherwise(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
 {
-    struct sp_lane *lane = producer && record ? producer->quick : NULL;
+    struct sp_lane *lane = find_quick(producer, record);
 
-    if (!lane || record->partition != lane->partition || !is_plain(record) || record->value_size != lane->writer.value_size ||
-        !sp_writer_owns(&lane->writer) || sp_writer_reserve(&lane->writer, lane->writer.stride) != 0 ||
+    if (!lane || sp_writer_reserve(&lane->writer, lane->writer.stride) != 0 ||
         !sp_writer_append(&lane->writer, record->value, record->value_size, sp_copy_words))
         return publish_slowly(producer, record, timeout, ret_offset);
+    producer->quick = lane;
     if (ret_offset)
         *ret_offset = (int64_t)lane->writer.offset - 1;
     return notice(producer, lane);
@@ -536,8 +553,8 @@ static inline __attribute__((always_inline)) bool append_batch(struct sp_lane *l
     for (uint32_t i = 0; i < count; i++)
         if (!is_plain(&records[i]) || records[i].value_size != size)
             return false;
-    if (!sp_writer_owns(writer) || count * writer->stride > writer->ring->record_size_max ||
-        sp_writer_reserve(writer, count * writer->stride) != 0 || !sp_writer_enter(writer))
+    if (count * writer->stride > writer->ring->record_size_max || sp_writer_reserve(writer, count * writer->stride) != 0 ||
+        !sp_writer_enter(writer))
         return false;
     if (size == LINE_SIZE)
         for (uint32_t i = 0; i < count; i++)
@@ -556,13 +573,7 @@ static int __attribute__((noinline)) publish_batch_slowly(spate_producer *produc
     int error;
 
     while ((error = claim_batch(producer, records, count, NULL, ret_offset)) != 0) {
-        if (error != -EAGAIN || timeout == 0)
-            return error;
-        if (deadline < 0)
-            deadline = sp_deadline(timeout);
-        else if (sp_clock_monotonic() >= deadline)
-            return -ETIMEDOUT; /* there seems to be room, and yet it is not to be had */
-        error = sp_producer_wait_until(producer, deadline);
+        error = wait_for_room(producer, error, timeout, &deadline);
         if (error)
             return error;
     }
@@ -591,9 +602,9 @@ static inline __attribute__((always_inline)) int publish_many(spate_producer *pr
                                                               uint32_t count, int64_t timeout, int64_t *ret_offset,
                                                               void (*copy_line)(void *to, const void *from, size_t size))
 {
-    struct sp_lane *lane = SP_LIKELY(producer && records && count - 1 < SPATE_BATCH_MAX) ? producer->quick : NULL;
+    struct sp_lane *lane = SP_LIKELY(count - 1 < SPATE_BATCH_MAX) ? find_quick(producer, records) : NULL;
 
-    if (SP_UNLIKELY(!lane || records[0].partition != lane->partition || !append_batch(lane, records, count, copy_line)))
+    if (SP_UNLIKELY(!lane || !append_batch(lane, records, count, copy_line)))
         return publish_batch_slowly(producer, records, count, timeout, ret_offset);
     if (ret_offset)
         *ret_offset = (int64_t)(lane->writer.offset - count);

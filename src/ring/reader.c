@@ -175,7 +175,7 @@ static bool take_one(struct sp_reader *reader, struct spate_record *record, stru
     if (SP_LIKELY(!discard(reader, record))) {
         found->bytes += size;
         found->n++;
-        if (sp_word_flags(word) == SP_RECORD_DATA) {
+        if (word == sp_record_word(record->value_size, 0, SP_RECORD_DATA)) { /* plain, also where a hostile key size has no key */
             reader->word = word;
             reader->size = size;
             reader->head = sp_record_head(record);
@@ -200,9 +200,8 @@ int sp_reader_poll_patiently(struct sp_reader *reader, struct spate_record *reco
     reader->first = start;
     reader->first_discard_before = reader->discard_before;
     while (found.n < max && reader->next.position < end) {
-        uint32_t alike = 0;
         if (SP_LIKELY(reader->word && !is_discarding(reader))) {
-            alike = take_alike(reader, records + found.n, max - found.n, end);
+            const uint32_t alike = take_alike(reader, records + found.n, max - found.n, end);
             found.n += alike;
             found.bytes += alike * reader->size;
         }
@@ -247,6 +246,7 @@ int sp_reader_place(struct sp_reader *reader, struct sp_place place, bool *ret_e
     const uint32_t before = reader->active;
 
     reader->streaming = false;
+    reader->haste = 0;
     SP_HOOK("place:chosen");
     atomic_store_explicit(&cursor->read_offset, place.offset, memory_order_relaxed);     /* relaxed: for people */
     atomic_store_explicit(&cursor->read_position, place.position, memory_order_release); /* E2 release */
