@@ -6,6 +6,6 @@
 
 #include "cli/tool.h"
 
-extern const struct command command_limit, command_throughput, command_latency, command_targets;
+extern const struct command command_limit, command_throughput, command_latency, command_targets, command_peers;
 
 #endif

@@ -124,8 +124,10 @@ static json_t *row_of(const char *bench, const struct figure *figure, enum figur
     json_set_number(row, "rounds", summary.rounds);
     if (summary.limit > 0) {
         json_set(row, "limit", for_table ? json_string(figure->limit) : json_real(summary.limit));
-        set_ratio(row, "ratio", "%.2f", summary.ratio, for_table);
+        set_ratio(row, "ratio", summary.ratio < 0.1 ? "%.4f" : "%.2f", summary.ratio, for_table);
     }
+    if (figure->note && !for_table)
+        json_set_text(row, "note", figure->note);
     if (figure->target > 0) {
         set_ratio(row, "target", figure->at_most ? "<= %.2f" : ">= %.2f", figure->target, for_table);
         json_set_text(row, "verdict", figures_is_met(figure, &summary) ? "ok" : "short");

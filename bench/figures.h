@@ -23,6 +23,7 @@ struct figure {
     const char *name;  /* of the case */
     const char *unit;  /* "ns", "records/s", "bytes/s" */
     const char *limit; /* what this one is held against; where it names another figure, that one. NULL: nothing */
+    const char *note;  /* for programs: how it was measured; NULL: nothing to say */
     bool follows;      /* comes from the measurement of the figure before it */
     double target;     /* what the ratio should be: at least, or at_most; 0: none */
     bool at_most;

@@ -144,6 +144,14 @@ void place_choose(const struct place *place, const char *list, int *cpus, int co
         cpus[i] = n > 0 ? chosen[i % n] : place->cpus[i % place->count];
 }
 
+void place_spread(const int cpus[2], uint32_t producers, uint32_t consumers, int *ret)
+{
+    for (uint32_t i = 0; i < producers + consumers; i++)
+        ret[i] = cpus[i >= producers];
+    if (consumers == 3)
+        ret[1] = cpus[0]; /* two consumers on one, a consumer and the producer on the other */
+}
+
 int place_pin(int cpu)
 {
     cpu_set_t set;

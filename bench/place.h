@@ -5,6 +5,7 @@
 #define BENCH_PLACE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define PLACE_CPUS_MAX 1024
 
@@ -27,6 +28,10 @@ const char *place_relation_name(enum place_relation relation);
 /* place_choose: the first `count` of --pin's list, or else of the place, nearest together first. Fewer processors than that are used
  * several times. */
 void place_choose(const struct place *place, const char *list, int *cpus, int count);
+
+/* place_spread: producers and consumers on two processors, consumers last. Where more than two share them, the producer that everybody
+ * waits for has one to itself if it is possible: of 2 + 1, the consumer has; of 1 + 3, a consumer keeps the producer company. */
+void place_spread(const int cpus[2], uint32_t producers, uint32_t consumers, int *ret);
 
 /* place_check_list: "0,2,3-5": whether it names processors of this place. For the option's set function. */
 bool place_check_list(const char *list);

@@ -95,24 +95,12 @@ static struct flow_spec complete(const struct target *target, uint64_t records)
     return flow;
 }
 
-/* Who runs where. Three or four processes share the two processors; the producer has one to itself where it is possible, for it is the
- * producer that everybody waits for. */
-static void spread(const int cpus[2], const struct flow_spec *flow, int *ret)
-{
-    const uint32_t count = flow->producers + flow->consumers;
-
-    for (uint32_t i = 0; i < count; i++)
-        ret[i] = cpus[i >= flow->producers];
-    if (flow->consumers == 3)
-        ret[1] = cpus[0]; /* two consumers on one, a consumer and the producer on the other */
-}
-
 static int measure_flow(struct all *all, uint32_t index, const struct flow_spec *flow, double *ret)
 {
     struct flow_result result;
     int cpus[8];
 
-    spread(all->rounds.cpus, flow, cpus);
+    place_spread(all->rounds.cpus, flow->producers, flow->consumers, cpus);
     int error = flow_measure(cpus, flow, &result);
     if (error)
         return error;

@@ -71,6 +71,25 @@ for row in map(json.loads, open(sys.argv[1])):
     assert row["verdict"] == ("ok" if met else "short"), row
 END
 
+it "peers carries the same through others, and tells what it cannot measure"
+run peers --rounds 1 --seconds 1s
+expect_status 0
+for peer in Spate ck_ring iceoryx pipe "Unix socket" "POSIX queue" ZeroMQ nng "Cyclone DDS" "Redis streams"; do
+    grep -q "^$peer  " "$scratch/out" || fail "'$peer' is not named"
+    grep -q "^$peer .*not measured: .*(.*)" "$scratch/out" || grep -q "^1 -> 1 64 B, $peer  .*records/s" "$scratch/out" ||
+        grep -q "dropped" "$scratch/out" || fail "'$peer' is neither measured nor is it said why not"
+done
+run peers --rounds 1 --seconds 1s --json --only ", pipe"
+expect_status 0
+expect_no_err
+python3 - "$scratch/out" <<'END' || fail "the JSON is not as promised"
+import json, sys
+for row in map(json.loads, open(sys.argv[1])):
+    assert row["bench"] == "peers" and row["median"] > 0, row
+    if row["case"].endswith(", pipe"):
+        assert row["note"] and abs(row["ratio"] - row["median"] / row["limit"]) < 1e-6, row
+END
+
 it "--only takes the cases that were asked for, and what they are held against"
 run throughput --rounds 1 --seconds 1s --json --only "64 B, exclusive, publish"
 expect_status 0
