@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arch.h"
@@ -56,12 +57,19 @@ static void end_all(const pid_t *pids, uint32_t count)
 
 /* Waits until all have ended. Signals are blocked but in ppoll, so that none goes by between a look and the wait. The parent sleeps
  * all the while: it must not disturb what is measured. */
-static int wait_for_all(pid_t *pids, struct pollfd *ends, uint32_t count, const sigset_t *mask)
+static int wait_for_all(pid_t *pids, struct pollfd *ends, uint32_t count, uint32_t limit, const sigset_t *mask)
 {
+    const int64_t deadline = tool_clock() + limit * NS_PER_S;
     int result = 0;
 
     for (uint32_t left = count; left > 0;) {
-        int ready = ppoll(ends, count, NULL, mask);
+        const int64_t rest = deadline > tool_clock() ? deadline - tool_clock() : 0;
+        const struct timespec patience = {rest / NS_PER_S, rest % NS_PER_S};
+        int ready = ppoll(ends, count, limit && !result ? &patience : NULL, mask);
+        if (ready == 0) {
+            tool_error("a measurement took more than %u s and was ended", limit);
+            result = -ETIMEDOUT;
+        }
         if (ready < 0 && errno == EINTR && tool_stopped())
             result = -EINTR;
         else if (ready < 0 && errno != EINTR)
@@ -95,7 +103,7 @@ int crew_run(void *shared, const int *cpus, uint32_t count, int (*body)(void *sh
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);
     sigprocmask(SIG_BLOCK, &stops, &before);
-    *crew = (struct crew){.count = count};
+    *crew = (struct crew){.count = count, .limit = crew->limit};
     for (; started < count && !result; started++) {
         pids[started] = start(shared, cpus[started], started, &before, body);
         ends[started] =
@@ -106,7 +114,7 @@ int crew_run(void *shared, const int *cpus, uint32_t count, int (*body)(void *sh
     if (result || tool_stopped())
         end_all(pids, started);
     if (!result)
-        result = wait_for_all(pids, ends, count, &before);
+        result = wait_for_all(pids, ends, count, crew->limit, &before);
     for (uint32_t i = 0; i < started; i++) {
         if (pids[i] > 0)
             waitpid(pids[i], NULL, 0);

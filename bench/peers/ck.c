@@ -1,6 +1,7 @@
 /* ck.c: Concurrency Kit's ring as a peer: values in the ring itself, written in place, copied out by its dequeue.
  *
- * Its functions are made for one type, so there is one of each value size. One producer: spsc, more: mpsc. */
+ * Its functions are made for one type, so there is one of each value size. One producer: spsc, more: mpsc, whose commit spins until all
+ * earlier ones are done: with two producers on one processor each may wait for the other's next turn, record by record. */
 #include <ck_ring.h>
 #include <stdio.h>
 

@@ -20,6 +20,8 @@
 #include "peer.h"
 #include "ticks.h"
 
+#define LIMIT 10u /* s: with some, processes that share a processor wait for each other for ever so long */
+
 int peer_failed(const char *peer, const char *doing)
 {
     const int error = errno ? errno : EIO;
@@ -142,6 +144,7 @@ int peer_measure(const struct peer *peer, const int *cpus, const struct peer_spe
         tool_out_of_memory();
     run->spec = *spec;
     run->number = ++number;
+    run->crew.limit = LIMIT;
     run->crowded = is_crowded(cpus, spec->producers + spec->consumers);
     for (int i = 0; i < PEER_CHANNELS; i++)
         run->fds[i][0] = run->fds[i][1] = -1;
@@ -151,6 +154,8 @@ int peer_measure(const struct peer *peer, const int *cpus, const struct peer_spe
         error = peer->calls->prepare(run);
     if (!error)
         error = crew_run(run, cpus, spec->producers + spec->consumers, peer->work);
+    if (error == -ETIMEDOUT)
+        tool_error("%s: %u -> %u is left out", peer->name, spec->producers, spec->consumers);
     if (!error)
         error = check(peer, run);
     if (!error)
