@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CREW_MAX 64
+#define CREW_MAX 256
 
 struct crew { /* at the beginning of the shared memory */
     _Alignas(128) _Atomic uint32_t arrived;

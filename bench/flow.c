@@ -1,6 +1,6 @@
 /* flow.c: producers and consumers of a measurement on a temporary bus.
  *
- * Called by throughput, scale and targets. */
+ * Called by throughput, scale, memory and targets. */
 #include "flow.h"
 
 #include <errno.h>
@@ -23,6 +23,7 @@ static const char *const topics[] = {TOPIC, NULL};
 struct member {
     _Alignas(128) uint64_t begin, end, sum, instructions;
     double cpu;
+    int has_huge_pages;
 };
 
 struct shared {
@@ -38,6 +39,7 @@ struct shared {
 struct source {
     spate_producer *producer, *rival;
     const struct flow_spec *spec;
+    int32_t partition;
     struct spate_record records[BATCH_MAX];
     uint64_t *values; /* FLOW_PUBLISH: spec->batch values, which are copied from here */
 };
@@ -127,8 +129,9 @@ static int produce_all(struct source *source)
 
     source->values = tool_allocate(spec->batch, spec->value_size);
     for (uint32_t i = 0; i < spec->batch; i++)
-        source->records[i] = (struct spate_record){
-            .partition = 0, .value = (uint8_t *)source->values + (size_t)i * spec->value_size, .value_size = spec->value_size};
+        source->records[i] = (struct spate_record){.partition = source->partition,
+                                                   .value = (uint8_t *)source->values + (size_t)i * spec->value_size,
+                                                   .value_size = spec->value_size};
     switch (spec->value_size) {
     case 16: result = produce_2(source); break;
     case 64: result = produce_8(source); break;
@@ -141,11 +144,11 @@ static int produce_all(struct source *source)
     return result;
 }
 
-static int produce(struct shared *shared, struct member *me, spate_topic *topic)
+static int produce(struct shared *shared, struct member *me, int32_t partition, spate_topic *topic)
 {
     const struct flow_spec *spec = &shared->spec;
     struct spate_producer_options options;
-    struct source source = {.spec = spec};
+    struct source source = {.spec = spec, .partition = partition};
 
     spate_producer_options_init(&options);
     options.wait = spec->wait;
@@ -159,6 +162,10 @@ static int produce(struct shared *shared, struct member *me, spate_topic *topic)
     me->begin = ticks_now();
     error = produce_all(&source);
     me->end = ticks_now();
+    struct spate_ring_info ring = {0};
+    if (spec->huge_pages && !error)
+        error = spate_inspect_ring(topic, partition, &ring, NULL, NULL, NULL);
+    me->has_huge_pages = ring.huge_pages;
     spate_producer_close(source.rival);
     spate_producer_close(source.producer);
     return error;
@@ -174,7 +181,13 @@ static PAYLOAD_CLONES uint64_t sum_values(const struct spate_record *records, in
     return sum;
 }
 
-static int consume(struct shared *shared, struct member *me, spate_topic *topic)
+/* By each consumer. */
+static uint64_t records_read(const struct flow_spec *spec)
+{
+    return spec->pairs ? spec->records : spec->records * spec->producers;
+}
+
+static int consume(struct shared *shared, struct member *me, int32_t partition, spate_topic *topic)
 {
     const struct flow_spec *spec = &shared->spec;
     struct spate_consumer_options options;
@@ -183,12 +196,14 @@ static int consume(struct shared *shared, struct member *me, spate_topic *topic)
 
     spate_consumer_options_init(&options);
     options.wait = spec->wait;
+    options.partitions = &partition;
+    options.partitions_count = 1;
     int error = spate_consumer_open(topic, &options, &consumer);
     if (error)
         return error;
     if (crew_meet(&shared->crew, 0))
         return -EINTR;
-    for (uint64_t left = spec->records * spec->producers; left > 0;) {
+    for (uint64_t left = records_read(spec); left > 0;) {
         int count = spate_poll(consumer, records, BATCH_MAX, PATIENCE);
         if (count < 0)
             return count;
@@ -215,6 +230,7 @@ static int work(void *memory, uint32_t index)
     struct shared *shared = memory;
     struct member *me = &shared->members[index];
     const bool is_producer = index < shared->spec.producers;
+    const uint32_t partition = !shared->spec.pairs ? 0 : is_producer ? index : index - shared->spec.producers;
     spate_bus *bus = NULL;
     spate_topic *topic = NULL;
 
@@ -222,7 +238,7 @@ static int work(void *memory, uint32_t index)
     const double cpu = cpu_seconds();
     int counter = counter_start();
     if (!error)
-        error = is_producer ? produce(shared, me, topic) : consume(shared, me, topic);
+        error = is_producer ? produce(shared, me, (int32_t)partition, topic) : consume(shared, me, (int32_t)partition, topic);
     me->instructions = counter_stop(counter);
     me->cpu = cpu_seconds() - cpu;
     if (error) {
@@ -242,13 +258,18 @@ static int create_bus(struct shared *shared)
     config.ring_capacity = spec->ring;
     config.alignment = spec->alignment;
     config.timestamp = SPATE_TIMESTAMP_NONE;
+    config.producers_max = spec->producers > config.producers_max ? spec->producers : config.producers_max;
+    config.consumers_max = spec->consumers > config.consumers_max ? spec->consumers : config.consumers_max;
+    config.partitions = spec->pairs ? spec->producers : 1;
+    config.huge_pages = spec->huge_pages;
+    config.numa_node = spec->node ? (int32_t)spec->node - 1 : SPATE_ANY;
     return temporary_create(shared->bus, topics, &config);
 }
 
 static int check(const struct shared *shared)
 {
     const struct flow_spec *spec = &shared->spec;
-    const uint64_t expected = spec->producers * payload_expected(spec->records, spec->value_size / 8);
+    const uint64_t expected = (spec->pairs ? 1 : spec->producers) * payload_expected(spec->records, spec->value_size / 8);
 
     for (uint32_t i = spec->producers; i < spec->producers + spec->consumers; i++)
         if (shared->members[i].sum != expected)
@@ -273,6 +294,7 @@ static void sum_up(const struct shared *shared, struct flow_result *ret)
         instructions += member->instructions;
         counted &= member->instructions > 0;
     }
+    ret->has_huge_pages = shared->members[0].has_huge_pages;
     ret->rate = records * 1e9 / ticks_to_ns(end - begin);
     ret->cpu *= 1e6 / records;
     ret->instructions = counted ? (double)instructions / records : 0;

@@ -5,6 +5,7 @@
 #ifndef BENCH_FLOW_H
 #define BENCH_FLOW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum flow_api {
@@ -15,6 +16,10 @@ enum flow_api {
 struct flow_spec {
     uint32_t mode; /* enum spate_mode */
     uint32_t producers, consumers;
+    bool
+        pairs; /* as many partitions as producers and as consumers, and each has one of its own; else one, and all read everything */
+    uint32_t huge_pages; /* enum spate_huge_pages */
+    uint32_t node;       /* of NUMA, that the ring is bound to, plus 1; 0: any */
     uint32_t value_size; /* a multiple of 8 */
     uint32_t batch;      /* records per call, 1..64 */
     uint32_t alignment;
@@ -29,6 +34,7 @@ struct flow_spec {
 struct flow_result {
     double rate;         /* records published per second, by all producers together */
     double cpu;          /* seconds of processor time per million records published, all processes together */
+    bool has_huge_pages; /* the producer's mapping has */
     double instructions; /* user-mode instructions per record published, all processes together; 0: not to be had here */
 };
 

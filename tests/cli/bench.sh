@@ -90,6 +90,31 @@ for row in map(json.loads, open(sys.argv[1])):
         assert row["note"] and abs(row["ratio"] - row["median"] / row["limit"]) < 1e-6, row
 END
 
+it "scale tells the distance of every two processors, and the rate of every number of cores"
+run scale --rounds 1 --seconds 1s
+expect_status 0
+grep -q "^round trip of a line" "$scratch/out" || [ "$(nproc)" -gt 24 ] || fail "no matrix"
+grep -q "^by distance" "$scratch/out" || fail "no distances"
+run scale --rounds 1 --seconds 1s --json
+expect_status 0
+expect_no_err
+python3 - "$scratch/out" <<'END' || fail "the JSON is not as promised"
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+pairs = [row for row in rows if "relation" in row]
+assert pairs
+for pair in pairs:
+    assert pair["relation"] and pair["min"] > 0 and pair["case"] == "line, processors %d and %d" % (pair["a"], pair["b"]), pair
+for row in rows:
+    assert row["bench"] == "scale" and row["median"] > 0, row
+END
+
+it "memory compares plain pages with huge ones, or says why not"
+run memory --rounds 1 --seconds 1s --only "64 B, ring of 8 MiB"
+expect_status 0
+grep -q "^64 B, ring of 8 MiB, huge pages.*plain pages" "$scratch/out" || grep -q "No huge pages were given\|dropped" "$scratch/out" ||
+    fail "neither"
+
 it "--only takes the cases that were asked for, and what they are held against"
 run throughput --rounds 1 --seconds 1s --json --only "64 B, exclusive, publish"
 expect_status 0
