@@ -3,7 +3,6 @@
  * Called by latency and targets. */
 #include "bounce.h"
 
-#include "cli/histogram.h"
 #include "cli/tool.h"
 #include "crew.h"
 #include "payload.h"
@@ -107,7 +106,7 @@ static int work(void *memory, uint32_t index)
     return error ? 1 : 0;
 }
 
-int bounce_measure(const int cpus[2], const struct bounce_spec *spec, struct bounce_result *ret)
+int bounce_measure(const int cpus[2], const struct bounce_spec *spec, struct quantiles *ret)
 {
     struct shared *shared = crew_allocate(sizeof *shared);
     struct spate_topic_config config;
@@ -124,9 +123,7 @@ int bounce_measure(const int cpus[2], const struct bounce_spec *spec, struct bou
         error = crew_run(shared, cpus, 2, work);
     if (!error && shared->sums[0] != shared->sums[1])
         error = tool_error("what came back is not what was sent: this is a bug, please report it");
-    const struct histogram *trips = &shared->trips;
-    *ret = (struct bounce_result){(double)histogram_at(trips, 0) / 10, (double)histogram_at(trips, 0.5) / 10,
-                                  (double)histogram_at(trips, 0.99) / 10, (double)histogram_at(trips, 0.999) / 10};
+    *ret = quantiles_of(&shared->trips);
     temporary_remove(shared->bus, topics);
     crew_free(shared, sizeof *shared);
     return error;

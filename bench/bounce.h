@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "quantiles.h"
+
 struct bounce_spec {
     uint32_t mode;       /* enum spate_mode */
     uint32_t value_size; /* a multiple of 8 */
@@ -13,11 +15,7 @@ struct bounce_spec {
     uint32_t trips;
 };
 
-struct bounce_result { /* ns */
-    double min, p50, p99, p999;
-};
-
 /* bounce_measure: Returns 0, or as crew_run. */
-int bounce_measure(const int cpus[2], const struct bounce_spec *spec, struct bounce_result *ret);
+int bounce_measure(const int cpus[2], const struct bounce_spec *spec, struct quantiles *ret);
 
 #endif

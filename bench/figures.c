@@ -135,6 +135,39 @@ static json_t *row_of(const char *bench, const struct figure *figure, enum figur
     return row;
 }
 
+/* Quantiles side by side: a row is a figure and those that follow it. The ratio is that of the middle, p50. */
+static void print_columns(const struct figure *figures, uint32_t count, enum figures_class class)
+{
+    static const struct column columns[] = {
+        {"case", "case", COLUMN_TEXT},         {"min", "min", COLUMN_NUMBER}, {"p50", "p50", COLUMN_NUMBER},
+        {"p90", "p90", COLUMN_NUMBER},         {"p99", "p99", COLUMN_NUMBER}, {"p99.9", "p99.9", COLUMN_NUMBER},
+        {"p99.99", "p99.99", COLUMN_NUMBER},   {"max", "max", COLUMN_NUMBER}, {"rounds", "rounds", COLUMN_NUMBER},
+        {"p50 ratio", "ratio", COLUMN_NUMBER}, {"of", "limit", COLUMN_TEXT},
+    };
+    json_t *rows = json_array(), *row = NULL;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct figures_summary summary = figures_summarise(&figures[i], class);
+        if (summary.rounds == 0)
+            continue;
+        if (!figures[i].follows) {
+            char name[64];
+            snprintf(name, sizeof name, "%.*s", (int)(strrchr(figures[i].name, ',') - figures[i].name), figures[i].name);
+            row = json_new();
+            json_set_text(row, "case", name);
+            json_set_number(row, "rounds", summary.rounds);
+            json_array_append_new(rows, row);
+        }
+        json_set(row, figures[i].column, for_people(summary.median, figures[i].unit));
+        if (summary.limit > 0 && strcmp(figures[i].column, "p50") == 0) {
+            json_set(row, "limit", json_string(figures[i].limit));
+            set_ratio(row, "ratio", "%.2f", summary.ratio, true);
+        }
+    }
+    table_print(figures_class_name(class), 0, rows, columns, sizeof columns / sizeof columns[0]);
+    json_decref(rows);
+}
+
 static void print_class(const char *bench, const struct figure *figures, uint32_t count, enum figures_class class, bool json)
 {
     static const struct column columns[] = {
@@ -170,5 +203,8 @@ static void print_class(const char *bench, const struct figure *figures, uint32_
 void figures_print(const char *bench, const struct figure *figures, uint32_t count, bool json)
 {
     for (int class = 0; class < FIGURES_CLASSES; class ++)
-        print_class(bench, figures, count, (enum figures_class) class, json);
+        if (figures[0].column && !json)
+            print_columns(figures, count, (enum figures_class) class);
+        else
+            print_class(bench, figures, count, (enum figures_class) class, json);
 }

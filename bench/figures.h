@@ -12,7 +12,7 @@
 #include <jansson.h>
 
 #define FIGURES_ROUNDS_MAX 101
-#define FIGURES_CASES_MAX 128 /* of one command */
+#define FIGURES_CASES_MAX 256 /* of one command */
 
 /* How far apart two processors are, told from the round trip of a line. */
 enum figures_class { FIGURES_SIBLING, FIGURES_NEAR, FIGURES_FAR, FIGURES_CLASSES };
@@ -20,12 +20,13 @@ enum figures_class figures_classify(double line_ns);
 const char *figures_class_name(enum figures_class class);
 
 struct figure {
-    const char *name;  /* of the case */
-    const char *unit;  /* "ns", "records/s", "bytes/s" */
-    const char *limit; /* what this one is held against; where it names another figure, that one. NULL: nothing */
-    const char *note;  /* for programs: how it was measured; NULL: nothing to say */
-    bool follows;      /* comes from the measurement of the figure before it */
-    double target;     /* what the ratio should be: at least, or at_most; 0: none */
+    const char *name;   /* of the case */
+    const char *unit;   /* "ns", "records/s", "bytes/s" */
+    const char *limit;  /* what this one is held against; where it names another figure, that one. NULL: nothing */
+    const char *note;   /* for programs: how it was measured; NULL: nothing to say */
+    const char *column; /* for people: its place in the row of the figure that it follows, or begins; NULL: a row of its own */
+    bool follows;       /* comes from the measurement of the figure before it */
+    double target;      /* what the ratio should be: at least, or at_most; 0: none */
     bool at_most;
     struct {
         double values[FIGURES_ROUNDS_MAX], limits[FIGURES_ROUNDS_MAX], ratios[FIGURES_ROUNDS_MAX];

@@ -8,15 +8,13 @@
 #include "paced.h"
 #include "rounds.h"
 
-#define QUANTILES 4
-
 enum latency_kind { LINE, BOUNCE, PACED };
 
 struct latency_case {
     enum latency_kind kind;
     struct bounce_spec bounce;
     struct paced_spec paced;
-    double quantiles[QUANTILES]; /* of the latest measurement: each is a figure of its own */
+    struct quantiles quantiles; /* of the latest measurement: each is a figure of its own */
 };
 
 struct latency {
@@ -27,8 +25,6 @@ struct latency {
     uint32_t count; /* of cases; each has QUANTILES figures */
 };
 
-static const char *const quantile_names[2][QUANTILES] = {{"min", "p50", "p99", "p99.9"}, {"p50", "p99", "p99.9", "max"}};
-
 static struct latency_case *add_case(struct latency *latency, enum latency_kind kind, const char *name)
 {
     struct latency_case *each = &latency->cases[latency->count];
@@ -36,9 +32,10 @@ static struct latency_case *add_case(struct latency *latency, enum latency_kind 
     each->kind = kind;
     for (uint32_t q = 0; q < QUANTILES; q++) {
         uint32_t index = latency->count * QUANTILES + q;
-        snprintf(latency->names[index], sizeof latency->names[index], "%s, %s", name, quantile_names[kind == PACED][q]);
+        snprintf(latency->names[index], sizeof latency->names[index], "%s, %s", name, quantiles_name(q));
         latency->figures[index] = (struct figure){.name = latency->names[index],
                                                   .unit = "ns",
+                                                  .column = quantiles_name(q),
                                                   .follows = q > 0,
                                                   .limit = kind == BOUNCE ? latency->names[q] : NULL /* the line's */};
     }
@@ -67,7 +64,7 @@ static void add_paced(struct latency *latency, const char *how, double rate, uin
 static void add_cases(struct latency *latency)
 {
     static const uint32_t sizes[] = {24, 64, 256, 1024, 4096};
-    static const double rates[] = {100, 10000, 100000, 1000000};
+    static const double rates[] = {1, 100, 10000, 100000, 1000000};
 
     add_case(latency, LINE, "line");
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -86,16 +83,10 @@ static void add_cases(struct latency *latency)
 
 static int measure_bounce(struct latency *latency, struct latency_case *each, double slice)
 {
-    struct bounce_result result;
-
-    int error = bounce_measure(latency->rounds.cpus, &each->bounce, &result);
+    int error = bounce_measure(latency->rounds.cpus, &each->bounce, &each->quantiles);
     if (error)
         return error;
-    each->quantiles[0] = result.min;
-    each->quantiles[1] = result.p50;
-    each->quantiles[2] = result.p99;
-    each->quantiles[3] = result.p999;
-    double trips = slice * 1e9 / (result.p50 > 1 ? result.p50 : 1);
+    double trips = slice * 1e9 / (each->quantiles.p50 > 1 ? each->quantiles.p50 : 1);
     each->bounce.trips = trips < 1000 ? 1000 : trips > 1e7 ? 10000000 : (uint32_t)trips;
     return 0;
 }
@@ -110,10 +101,7 @@ static int measure_paced(struct latency *latency, struct latency_case *each, dou
     int error = paced_measure(latency->rounds.cpus, &each->paced, &latencies);
     if (error)
         return error;
-    each->quantiles[0] = (double)histogram_at(&latencies, 0.5) / 10;
-    each->quantiles[1] = (double)histogram_at(&latencies, 0.99) / 10;
-    each->quantiles[2] = (double)histogram_at(&latencies, 0.999) / 10;
-    each->quantiles[3] = (double)latencies.max / 10;
+    each->quantiles = quantiles_of(&latencies);
     return 0;
 }
 
@@ -122,7 +110,7 @@ static int measure(void *context, uint32_t index, struct measured *ret)
 {
     struct latency *latency = context;
     struct latency_case *each = &latency->cases[index / QUANTILES];
-    const struct line_result *line = &latency->rounds.line;
+    const struct quantiles *line = &latency->rounds.line;
     const double slice = latency->rounds.slice;
     int error = 0;
 
@@ -132,10 +120,9 @@ static int measure(void *context, uint32_t index, struct measured *ret)
         else if (each->kind == PACED)
             error = measure_paced(latency, each, slice);
     }
-    const double of_line[QUANTILES] = {line->min, line->p50, line->p99, line->p999};
-    ret->value = each->kind == LINE ? of_line[index % QUANTILES] : each->quantiles[index % QUANTILES];
+    ret->value = quantiles_at(each->kind == LINE ? line : &each->quantiles, index % QUANTILES);
     if (each->kind == BOUNCE)
-        ret->limit = of_line[index % QUANTILES];
+        ret->limit = quantiles_at(line, index % QUANTILES);
     return error;
 }
 

@@ -56,7 +56,7 @@ static int measure(void *context, uint32_t index, struct measured *ret)
 {
     struct limit *limit = context;
     const struct limit_case *each = &cases[index];
-    const struct line_result *line = &limit->rounds.line;
+    const struct quantiles *line = &limit->rounds.line;
 
     switch (each->kind) {
     case LINE_MIN: ret->value = line->min; return 0;

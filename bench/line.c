@@ -5,7 +5,6 @@
 #include "line.h"
 
 #include "base/arch.h"
-#include "cli/histogram.h"
 #include "cli/tool.h"
 #include "crew.h"
 #include "payload.h"
@@ -65,7 +64,7 @@ static int throw_and_catch(void *memory, uint32_t index)
     return 0;
 }
 
-int line_measure(const int cpus[2], uint32_t rounds, struct line_result *ret)
+int line_measure(const int cpus[2], uint32_t rounds, struct quantiles *ret)
 {
     struct shared *shared = crew_allocate(sizeof *shared);
     if (!shared)
@@ -74,9 +73,7 @@ int line_measure(const int cpus[2], uint32_t rounds, struct line_result *ret)
     int error = crew_run(shared, cpus, 2, throw_and_catch);
     if (!error && shared->sums[0] != shared->sums[1])
         error = tool_error("the two processes did not read the same");
-    const struct histogram *trips = &shared->trips;
-    *ret = (struct line_result){(double)histogram_at(trips, 0) / 10, (double)histogram_at(trips, 0.5) / 10,
-                                (double)histogram_at(trips, 0.99) / 10, (double)histogram_at(trips, 0.999) / 10};
+    *ret = quantiles_of(&shared->trips);
     crew_free(shared, sizeof *shared);
     return error;
 }

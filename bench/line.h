@@ -6,13 +6,11 @@
 
 #include <stdint.h>
 
-struct line_result { /* ns */
-    double min, p50, p99, p999;
-};
+#include "quantiles.h"
 
 /* line_measure: `rounds` round trips of a line that carries a sequence number and 56 bytes of value, written whole and read whole on
  * each way.
  * Returns 0, or as crew_run */
-int line_measure(const int cpus[2], uint32_t rounds, struct line_result *ret);
+int line_measure(const int cpus[2], uint32_t rounds, struct quantiles *ret);
 
 #endif

@@ -43,7 +43,7 @@ static int measure_all(const struct rounds *rounds, struct pair *pairs, int coun
 {
     for (uint64_t round = 0; round < rounds->count; round++) {
         for (int i = 0; i < count; i++) {
-            struct line_result line;
+            struct quantiles line;
             int error = line_measure((const int[]){pairs[i].a, pairs[i].b}, TRIPS, &line);
             if (error)
                 return error;

@@ -110,7 +110,7 @@ static uint32_t with_followers(const struct bench_cases *all, uint32_t first)
 static int run_case(struct rounds *rounds, struct bench_cases *all, uint32_t first, uint32_t count)
 {
     struct measured values[FIGURES_CASES_MAX];
-    const struct line_result before = rounds->line;
+    const struct quantiles before = rounds->line;
 
     for (uint32_t i = 0; i < count; i++) {
         values[i] = (struct measured){0};

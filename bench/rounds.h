@@ -19,7 +19,7 @@ struct rounds {
     bool json;
     /* for the measuring function */
     struct place place;
-    struct line_result line;  /* measured just before */
+    struct quantiles line;    /* measured just before */
     double slice;             /* seconds that one case should take */
     int cpus[PLACE_CPUS_MAX]; /* chosen, nearest together first */
 };

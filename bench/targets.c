@@ -76,7 +76,7 @@ struct all {
     struct rounds rounds;
     struct figure figures[TARGETS];
     uint64_t records[TARGETS]; /* that take about a slice, learnt from the round before */
-    struct bounce_result bounced;
+    struct quantiles bounced;
     double tail_of_line;
 };
 

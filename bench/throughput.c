@@ -6,9 +6,12 @@
 
 #include "cli/parse.h"
 #include "commands.h"
+#include "crew.h"
 #include "flow.h"
 #include "rounds.h"
 #include "spsc.h"
+
+#define NOT_GIVEN UINT32_MAX /* --wait */
 
 enum throughput_kind { YARDSTICK, RATE, PER_PROCESSOR, CPU, INSTRUCTIONS };
 
@@ -55,16 +58,20 @@ static void add_case(struct throughput *t, const char *name, enum throughput_kin
         .name = each->name, .unit = unit, .follows = kind > RATE, .limit = kind == RATE ? limit_name(flow->value_size) : NULL};
 }
 
-static void add_flow(struct throughput *t, const struct flow_spec *flow)
+static void add_flow(struct throughput *t, const struct flow_spec *flow, const char *more)
 {
-    char name[64], how[24] = "publish";
+    char name[64], who[24], how[24] = "publish";
 
     if (flow->api == FLOW_CLAIM)
         snprintf(how, sizeof how, "zero-copy");
     else if (flow->batch > 1)
         snprintf(how, sizeof how, "batches of %u", flow->batch);
-    snprintf(name, sizeof name, "%u -> %u, %s, %s, %s", flow->producers, flow->consumers, size_name(flow->value_size),
-             flow->mode == SPATE_MODE_EXCLUSIVE ? "exclusive" : "concurrent", how);
+    if (flow->pairs)
+        snprintf(who, sizeof who, "%u pairs", flow->producers);
+    else
+        snprintf(who, sizeof who, "%u -> %u", flow->producers, flow->consumers);
+    snprintf(name, sizeof name, "%s, %s, %s, %s%s", who, size_name(flow->value_size),
+             flow->mode == SPATE_MODE_EXCLUSIVE ? "exclusive" : "concurrent", how, more);
     add_case(t, name, RATE, "records/s", flow);
     if (!t->detail)
         return;
@@ -82,9 +89,60 @@ static uint32_t largest_batch(const struct throughput *t, uint32_t value_size)
     return batch;
 }
 
+/* Several of a kind. Where they are more than processors, spinning would be waiting for a turn. */
+static void add_shapes(struct throughput *t)
+{
+    static const struct {
+        uint32_t producers, consumers, batch;
+    } shapes[] = {{2, 1, 1}, {2, 1, 32}, {1, 3, 32}, {2, 2, 32}};
+
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        const uint32_t processes = shapes[i].producers + shapes[i].consumers;
+        const bool fit = processes <= (uint32_t)t->rounds.place.count;
+        const struct flow_spec flow = {.producers = shapes[i].producers,
+                                       .consumers = shapes[i].consumers,
+                                       .value_size = 64,
+                                       .batch = shapes[i].batch,
+                                       .wait = t->wait == NOT_GIVEN ? (fit ? SPATE_WAIT_SPIN : SPATE_WAIT_YIELD) : t->wait,
+                                       .alignment = t->alignment,
+                                       .ring = t->ring,
+                                       .records = 60000};
+        add_flow(t, &flow, "");
+    }
+}
+
+/* Two processes a processor, each waiting in its way: pairs, so that the machine has as much to do as it can. */
+static void add_oversubscribed(struct throughput *t)
+{
+    static const struct {
+        const char *name;
+        uint32_t wait;
+    } waits[] = {{", oversubscribed, yield", SPATE_WAIT_YIELD},
+                 {", oversubscribed, block", SPATE_WAIT_BLOCK},
+                 {", oversubscribed, auto", SPATE_WAIT_AUTO}};
+    const uint32_t pairs = (uint32_t)t->rounds.place.count > CREW_MAX / 2 ? CREW_MAX / 2 : (uint32_t)t->rounds.place.count;
+
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        if (t->wait != NOT_GIVEN && t->wait != waits[i].wait)
+            continue;
+        const struct flow_spec flow = {.mode = SPATE_MODE_EXCLUSIVE,
+                                       .producers = pairs,
+                                       .consumers = pairs,
+                                       .pairs = true,
+                                       .value_size = 64,
+                                       .batch = 1,
+                                       .wait = waits[i].wait,
+                                       .alignment = t->alignment,
+                                       .ring = t->ring,
+                                       .records = 60000};
+        add_flow(t, &flow, waits[i].name);
+    }
+}
+
 static void add_cases(struct throughput *t)
 {
-    struct flow_spec flow = {.producers = 1, .consumers = 1, .wait = t->wait, .alignment = t->alignment};
+    struct flow_spec flow = {
+        .producers = 1, .consumers = 1, .wait = t->wait == NOT_GIVEN ? SPATE_WAIT_SPIN : t->wait, .alignment = t->alignment};
 
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         flow.value_size = sizes[i];
@@ -100,27 +158,12 @@ static void add_cases(struct throughput *t)
             for (int how = 0; how < 3; how++) {
                 flow.batch = how == 1 ? largest_batch(t, flow.value_size) : 1;
                 flow.api = how == 2 ? FLOW_CLAIM : FLOW_PUBLISH;
-                add_flow(t, &flow);
+                add_flow(t, &flow, "");
             }
         }
     }
-    flow = (struct flow_spec){.producers = 2,
-                              .consumers = 1,
-                              .value_size = 64,
-                              .batch = 1,
-                              .wait = t->wait,
-                              .alignment = t->alignment,
-                              .ring = t->ring,
-                              .records = 60000};
-    add_flow(t, &flow);
-    flow.batch = 32;
-    add_flow(t, &flow);
-    flow.producers = 1;
-    flow.consumers = 3;
-    add_flow(t, &flow);
-    flow.producers = 2;
-    flow.consumers = 2;
-    add_flow(t, &flow);
+    add_shapes(t);
+    add_oversubscribed(t);
 }
 
 /* A measurement takes about as long as its slice: how many records that is, is learnt from the round before. */
@@ -130,6 +173,12 @@ static int measure_flow(struct throughput *t, struct flow_spec *flow)
     if (!error)
         flow->records = (uint64_t)(t->last.rate * t->rounds.slice / flow->producers) + flow->batch;
     return error;
+}
+
+static uint32_t processors_of(const struct throughput *t, const struct flow_spec *flow)
+{
+    const uint32_t processes = flow->producers + flow->consumers, all = (uint32_t)t->rounds.place.count;
+    return processes < all ? processes : all;
 }
 
 static int measure(void *context, uint32_t index, struct measured *ret)
@@ -145,7 +194,7 @@ static int measure(void *context, uint32_t index, struct measured *ret)
         error = measure_flow(t, &each->flow);
         ret->value = t->last.rate;
         break;
-    case PER_PROCESSOR: ret->value = t->last.rate / (flow->producers + flow->consumers); break;
+    case PER_PROCESSOR: ret->value = t->last.rate / processors_of(t, flow); break;
     case CPU: ret->value = t->last.cpu; break;
     case INSTRUCTIONS: ret->value = t->last.instructions; break;
     }
@@ -154,13 +203,14 @@ static int measure(void *context, uint32_t index, struct measured *ret)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    static struct throughput t = {.ring = 8 << 20, .wait = SPATE_WAIT_SPIN, .alignment = 64};
+    static struct throughput t = {.ring = 8 << 20, .wait = NOT_GIVEN, .alignment = 64};
     struct option_spec specs[ROUNDS_OPTIONS + 4] = {0};
 
     rounds_options(&t.rounds, specs);
     specs[ROUNDS_OPTIONS] =
         (struct option_spec){0, "detail", NULL, "processor time and instructions per record, too", set_switch, &t.detail};
-    specs[ROUNDS_OPTIONS + 1] = (struct option_spec){0, "wait", "HOW", "spin (default), yield, block, auto", set_wait, &t.wait};
+    specs[ROUNDS_OPTIONS + 1] = (struct option_spec){
+        0, "wait", "HOW", "spin, yield, block, auto; default: spin, or yield where processors are shared", set_wait, &t.wait};
     int status = options_parse(command, specs, &argc, argv);
     if (status == STATUS_GO_ON)
         status = rounds_start(&t.rounds);
@@ -177,7 +227,7 @@ const struct command command_throughput = {
     .details =
         "Back-pressured (policy gate), every byte written and read, without timestamps, on a ring of 8 MiB. ratio is to L, the\n"
         "hand-written ring of the same value size for one producer and one consumer. More processes than processors share\n"
-        "them.\n"
+        "them; oversubscribed: two to each, as pairs with a partition each.\n"
         "\n"
         "Exit status: 0 measured; 1 it could not be done; 2 usage.\n",
     .run = run,

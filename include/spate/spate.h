@@ -281,6 +281,7 @@ struct spate_producer_options {
 SPATE_API void spate_producer_options_init(struct spate_producer_options *options);
 
 /* spate_producer_open: a producer for all partitions of the topic; each is attached at its first use.
+ *              The ring of a topic with one partition is mapped at once, others at first use: about 1 ms for 8 MiB
  * Returns      0, -EACCES (no write permission on the rings), -ESTALE (topic deleted), -EPERM (the bus is only observed)
  *              Attaching happens inside the first claim, which can therefore also give: -EUSERS (producer table full), -EBUSY
  *              (exclusive topic, and a live producer holds the partition: the text names it), -ETIMEDOUT (the holder of the

@@ -74,6 +74,11 @@ int spate_producer_open(spate_topic *topic, const struct spate_producer_options 
     snprintf(producer->name, sizeof producer->name, "%s", options.name ? options.name : topic->bus->name);
     (void)sp_random(&producer->sticky, sizeof producer->sticky); /* where it starts does not matter */
     producer->sticky %= producer->partitions;
+    /* The only ring is mapped and its pages are touched now, which takes a millisecond that the first record should not wait for. What
+     * fails here fails again, and is told, at the first claim. */
+    struct sp_attachment *only;
+    if (producer->partitions == 1)
+        (void)sp_attach(topic, 0, SP_ACCESS_PRODUCE, &only);
     sp_topic_keep(topic);
     producer->magic = SP_PRODUCER_HANDLE;
     *ret_producer = producer;
