@@ -78,7 +78,6 @@ static void print_json(const struct rounds *rounds, const struct pair *pairs, in
         json_set_text(row, "relation", place_relation_name(place_relate(pairs[i].a, pairs[i].b)));
         json_write_compact(row);
         output_print("\n");
-        json_decref(row);
     }
 }
 

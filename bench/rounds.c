@@ -23,7 +23,7 @@ struct bench_cases {
     uint64_t measured_in[FIGURES_CASES_MAX]; /* the round of the latest value */
 };
 
-static const char *set_pin(void *target, char *text)
+const char *rounds_set_pin(void *target, char *text)
 {
     if (!place_check_list(text))
         return "a list of processors that this process may use is expected: 0,1 or 2-5";
@@ -31,7 +31,7 @@ static const char *set_pin(void *target, char *text)
     return NULL;
 }
 
-static const char *set_rounds(void *target, char *text)
+const char *rounds_set_count(void *target, char *text)
 {
     const char *reason = set_count(target, text);
     return reason || *(uint64_t *)target <= FIGURES_ROUNDS_MAX ? reason : "at most 101";
@@ -40,9 +40,10 @@ static const char *set_rounds(void *target, char *text)
 void rounds_options(struct rounds *rounds, struct option_spec specs[ROUNDS_OPTIONS])
 {
     const struct option_spec common[ROUNDS_OPTIONS] = {
-        {0, "pin", "CPUS", "which processors, in order: 0,1 or 2-5 (default: nearest together first)", set_pin, &rounds->pin},
+        {0, "pin", "CPUS", "which processors, in order: 0,1 or 2-5 (default: nearest together first)", rounds_set_pin,
+         &rounds->pin},
         {0, "only", "TEXT", "only cases with this in their names: 64 B, exclusive", set_text, &rounds->only},
-        {0, "rounds", "N", "interleaved rounds, 1 to 101; default 5", set_rounds, &rounds->count},
+        {0, "rounds", "N", "interleaved rounds, 1 to 101; default 5", rounds_set_count, &rounds->count},
         {0, "seconds", "TIME", "about how long all of it should take: 30s, 2m", set_duration, &rounds->time},
         {'J', "json", NULL, "an object per line: bench, case, unit, median, min, max, class, rounds, limit, ratio", set_switch,
          &rounds->json},

@@ -28,6 +28,10 @@ struct rounds {
 #define ROUNDS_OPTIONS 5
 void rounds_options(struct rounds *rounds, struct option_spec specs[ROUNDS_OPTIONS]);
 
+/* The set functions of --pin and --rounds, for option tables (cli/options.h). */
+const char *rounds_set_pin(void *target, char *text);   /* const char * */
+const char *rounds_set_count(void *target, char *text); /* uint64_t */
+
 /* rounds_start: after the options were parsed: learn the machine, calibrate the clock, say where it runs.
  * Returns STATUS_GO_ON, or an exit status after a message (a build with sanitizers or without optimisation is refused) */
 int rounds_start(struct rounds *rounds);

@@ -120,6 +120,58 @@ expect_status 0
 grep -q "^64 B, ring of 8 MiB, huge pages.*plain pages" "$scratch/out" || grep -q "No huge pages were given\|dropped" "$scratch/out" ||
     fail "neither"
 
+it "report makes a page, JSON lines and CSV that agree"
+run report --out "$scratch/report" --rounds 1 --seconds 2s
+expect_status 0
+python3 - "$scratch/report" <<'END' || fail "they do not"
+import csv, html.parser, json, sys
+folder = sys.argv[1]
+lines = [json.loads(line) for line in open(folder + "/results.jsonl")]
+assert "machine" in lines[0], lines[0]
+rows = list(csv.DictReader(open(folder + "/results.csv", newline="")))
+assert len(rows) == len(lines) - 1 > 50
+for row, line in zip(rows, lines[1:]):
+    assert row["case"] == line["case"] and abs(float(row["median"]) - line["median"]) <= 1e-5 * line["median"], (row, line)
+page = open(folder + "/report.html").read()
+for bench in ("Against the limit", "Beside others", "Latency", "Throughput by size", "More cores", "From core to core"):
+    assert page.count("<h2>" + bench) >= 1, bench
+assert "http:" not in page and "https:" not in page and "<script" not in page
+stack = []
+class Parser(html.parser.HTMLParser): # every element that was opened is closed
+    def handle_starttag(self, tag, attributes):
+        if tag != "meta":
+            stack.append(tag)
+    def handle_endtag(self, tag):
+        assert stack.pop() == tag, tag
+parser = Parser()
+parser.feed(page)
+assert not stack, stack
+END
+
+it "report draws what another machine measured, and trusts none of it"
+target='"bench":"targets","unit":"records/s","class":"near","rounds":5,"limit":10,"target":0.6,"verdict":"short"'
+{
+    echo '{"machine":{"processor":"<script>alert(1)</script>"}}'
+    echo "{$target,\"case\":\"1 -> 1, 64 B, <b>\\\"exclusive\\\"\",\"median\":5,\"min\":4,\"max\":6,\"ratio\":0.5}"
+    echo "{$target,\"case\":\"=1+1\",\"median\":1e300,\"min\":0,\"max\":1e300,\"ratio\":1e299}"
+} >"$scratch/lines"
+run report --out "$scratch/other" --from "$scratch/lines"
+expect_status 0
+grep -q "&lt;script&gt;" "$scratch/other/report.html" || fail "the machine is not there"
+grep -q "<script\|<b>\"" "$scratch/other/report.html" && fail "its text became markup"
+grep -q "^\"targets\",\"'=1+1\"" "$scratch/other/results.csv" || fail "a formula for spreadsheets"
+for line in '{' '[]' '{"bench":"x"}' '{"bench":"x","case":"y","unit":"z","median":"1","min":1,"max":1}' '{"machine":{"a":[]}}' \
+    '{"bench":"x","case":"y","unit":"z","median":-1,"min":1,"max":1}'; do
+    printf '%s\n' "$line" >"$scratch/bad"
+    run report --out "$scratch/other" --from "$scratch/bad"
+    expect_status 1
+    grep -q "line 1: " "$scratch/err" || fail "$line: not told where"
+done
+run report --out "$scratch/other" --from /dev/null
+expect_status 1
+run report --out "$scratch/other" --from "$scratch/none"
+expect_status 1
+
 it "--only takes the cases that were asked for, and what they are held against"
 run throughput --rounds 1 --seconds 1s --json --only "64 B, exclusive, publish"
 expect_status 0
@@ -136,7 +188,8 @@ it "they leave nothing behind"
 
 it "wrong arguments are told"
 for arguments in "limit --pin 0,9999" "limit --pin x" "limit --rounds 0" "limit --rounds 102" "limit --seconds x" "limit extra" \
-    "targets --rounds many" "throughput --wait sometimes" "latency --pin" "nope" ""; do
+    "targets --rounds many" "throughput --wait sometimes" "latency --pin" \
+    "report --rounds 0" "report --pin x" "report extra" "scale extra" "peers --rounds x" "nope" ""; do
     # shellcheck disable=SC2086
     run $arguments
     expect_status 2
