@@ -103,11 +103,11 @@ static int open_end(struct peer_end *end)
 static void *claim(struct peer_end *end)
 {
     struct iceoryx_end *mine = (struct iceoryx_end *)end;
-    int result;
+    enum iox_AllocationResult result;
 
     while ((result = iox_pub_loan_aligned_chunk(mine->publisher, &mine->chunk, end->value_size, 8)) != AllocationResult_SUCCESS) {
         if (result != AllocationResult_RUNNING_OUT_OF_CHUNKS) {
-            tool_error("iceoryx: cannot loan a chunk (%d)", result);
+            tool_error("iceoryx: cannot loan a chunk (%u)", (unsigned)result);
             return NULL;
         }
         peer_wait(end);
@@ -126,11 +126,11 @@ static int send_value(struct peer_end *end)
 static const void *receive(struct peer_end *end)
 {
     struct iceoryx_end *mine = (struct iceoryx_end *)end;
-    int result;
+    enum iox_ChunkReceiveResult result;
 
     while ((result = iox_sub_take_chunk(mine->subscriber, &mine->taken)) != ChunkReceiveResult_SUCCESS) {
         if (result != ChunkReceiveResult_NO_CHUNK_AVAILABLE) {
-            tool_error("iceoryx: cannot take a chunk (%d)", result);
+            tool_error("iceoryx: cannot take a chunk (%u)", (unsigned)result);
             return NULL;
         }
         peer_wait(end);

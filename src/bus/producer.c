@@ -77,8 +77,7 @@ int spate_producer_open(spate_topic *topic, const struct spate_producer_options 
     /* The only ring is mapped and its pages are touched now, which takes a millisecond that the first record should not wait for. What
      * fails here fails again, and is told, at the first claim. */
     struct sp_attachment *only;
-    if (producer->partitions == 1)
-        (void)sp_attach(topic, 0, SP_ACCESS_PRODUCE, &only);
+    producer->holds_ring = producer->partitions == 1 && sp_attach(topic, 0, SP_ACCESS_PRODUCE, &only) == 0;
     sp_topic_keep(topic);
     producer->magic = SP_PRODUCER_HANDLE;
     *ret_producer = producer;
@@ -170,6 +169,8 @@ void spate_producer_close(spate_producer *producer)
         atomic_store_explicit(&lane->writer.slot->owner, 0, memory_order_release);
         sp_detach(producer->topic, i, SP_ACCESS_PRODUCE);
     }
+    if (producer->holds_ring)
+        sp_detach(producer->topic, 0, SP_ACCESS_PRODUCE);
     sp_topic_drop(producer->topic);
     free(producer->lanes);
     free(producer->sizes);
@@ -296,6 +297,13 @@ static struct spate_claim fill(struct spate_producer *producer, struct sp_lane *
     };
 }
 
+static inline void open_claim(struct spate_producer *producer, struct sp_lane *lane, unsigned kind)
+{
+    producer->open = lane;
+    producer->open_kind = kind;
+    producer->quick = producer->learnt = NULL;
+}
+
 /* null_value: publish of a record without value; a claim always has one. */
 static int claim_one(struct spate_producer *producer, const struct spate_record *record, bool null_value, struct spate_claim *ret)
 {
@@ -313,19 +321,10 @@ static int claim_one(struct spate_producer *producer, const struct spate_record 
     error = claim(producer, lane, shape.size, 1, &place);
     if (SP_UNLIKELY(error))
         return error;
-    producer->open = lane;
-    producer->quick = NULL;
-    producer->open_batch = false;
+    open_claim(producer, lane, SP_OPEN_ONE);
     producer->sticky_bytes += (uint32_t)sp_min(shape.size, STICKY_SIZE);
     *ret = fill(producer, lane, record, &shape, place, clock_of(producer, lane));
     return 0;
-}
-
-int spate_claim(spate_producer *producer, const struct spate_record *record, struct spate_claim *ret_claim)
-{
-    if (SP_UNLIKELY(!ret_claim))
-        return sp_fail(-EINVAL, "ret_claim is NULL");
-    return claim_one(producer, record, false, ret_claim);
 }
 
 /* Plans all records; the sizes stay for the commit. Returns the sum, or -errno. */
@@ -372,9 +371,7 @@ static int claim_batch(struct spate_producer *producer, const struct spate_recor
     error = claim(producer, lane, (uint64_t)total, count, &place);
     if (error)
         return error;
-    producer->open = lane;
-    producer->quick = NULL;
-    producer->open_batch = true;
+    open_claim(producer, lane, SP_OPEN_BATCH);
     if (ret_offset)
         *ret_offset = (int64_t)place.offset;
     producer->sticky_bytes += (uint32_t)sp_min((uint64_t)total, STICKY_SIZE);
@@ -427,6 +424,15 @@ static void __attribute__((noinline)) ask_for_bias(struct spate_producer *produc
         sp_bias_withdraw(writer);
 }
 
+/* After records were appended: wake who sleeps. Returns 0. */
+static inline int notice(struct spate_producer *producer, struct sp_lane *lane)
+{
+    /* relaxed: E7, the sleeper's membarrier orders this load behind the stamps */
+    if (SP_LIKELY(!(atomic_load_explicit(lane->writer.notice, memory_order_relaxed) & SP_NOTICE)))
+        return 0;
+    return on_notice(producer, lane);
+}
+
 int spate_commit(spate_producer *producer)
 {
     if (SP_UNLIKELY(!producer || producer->magic != SP_PRODUCER_HANDLE))
@@ -435,9 +441,14 @@ int spate_commit(spate_producer *producer)
     if (SP_UNLIKELY(!lane))
         return sp_fail(-ENOENT, "there is no open claim to commit");
     producer->open = NULL;
-    uint32_t notice =
-        producer->open_batch ? sp_writer_commit_batch(&lane->writer, producer->sizes) : sp_writer_commit(&lane->writer);
-    if (SP_UNLIKELY(notice))
+    producer->quick = producer->learnt;
+    if (producer->open_kind == SP_OPEN_LAID) {
+        sp_writer_stamp(&lane->writer);
+        return notice(producer, lane);
+    }
+    const uint32_t noticed = producer->open_kind == SP_OPEN_BATCH ? sp_writer_commit_batch(&lane->writer, producer->sizes)
+                                                                  : sp_writer_commit(&lane->writer);
+    if (SP_UNLIKELY(noticed))
         on_notice(producer, lane);
     if (SP_UNLIKELY(lane->writer.alone >= lane->writer.alone_enough))
         ask_for_bias(producer, &lane->writer);
@@ -452,39 +463,38 @@ int spate_abort(spate_producer *producer)
     if (!lane)
         return sp_fail(-ENOENT, "there is no open claim to abort");
     producer->open = NULL;
+    producer->quick = producer->learnt;
+    if (producer->open_kind == SP_OPEN_LAID)
+        return 0; /* it is nothing yet */
     if (sp_writer_abort(&lane->writer))
         on_notice(producer, lane);
     return 0;
 }
 
-/* After records were appended: wake who sleeps. Returns 0. */
-static inline int notice(struct spate_producer *producer, struct sp_lane *lane)
-{
-    /* relaxed: E7, the sleeper's membarrier orders this load behind the stamps */
-    if (SP_LIKELY(!(atomic_load_explicit(lane->writer.notice, memory_order_relaxed) & SP_NOTICE)))
-        return 0;
-    return on_notice(producer, lane);
-}
-
-/* sp_writer_append knows records of this kind only. */
-static inline bool is_plain(const struct spate_record *record)
+/* sp_writer_append knows plain records only, sp_writer_lay bare ones. */
+static inline bool is_bare(const struct spate_record *record)
 {
     uint64_t counts;
     static_assert(offsetof(struct spate_record, headers_count) == offsetof(struct spate_record, key_size) + 4, "one word");
     memcpy(&counts, &record->key_size, sizeof counts); /* of key and headers */
-    return record->value && !record->key && counts == 0;
+    return !record->key && counts == 0;
 }
 
-/* What is published next will be like this, most likely. */
-static void learn(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record)
+static inline bool is_plain(const struct spate_record *record)
+{
+    return record->value && is_bare(record);
+}
+
+/* What is published next will be like this bare record, most likely. Returns whether it might take a fast path then. */
+static bool learn(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record)
 {
     if (!sp_writer_owns(&lane->writer) || producer->timestamp != SPATE_TIMESTAMP_NONE || lane->writer.fence_on_commit ||
-        lane->deleted || !is_plain(record))
-        return;
+        lane->deleted || !is_bare(record))
+        return false;
     sp_writer_learn(&lane->writer, record->value_size);
     const struct spate_record line = {.partition = lane->partition, .value_size = LINE_SIZE};
     lane->line_shape = record->value_size == LINE_SIZE ? sp_record_head(&line) : NO_SHAPE;
-    producer->quick = lane;
+    return true;
 }
 
 /* After an attempt that failed: 0 when it is worth another, which has to be made before the deadline too. */
@@ -517,14 +527,15 @@ publish_slowly(spate_producer *producer, const struct spate_record *record, int6
     if (ret_offset)
         *ret_offset = claimed.offset;
     (void)spate_commit(producer);
-    learn(producer, lane, record);
+    if (record->value && learn(producer, lane, record))
+        producer->quick = lane;
     return 0;
 }
 
-/* The lane of a plain record, when it may be appended to: any lane that has learnt, not only the latest. NULL: the slow way. */
+/* The lane of a bare record, when it may be appended to: any lane that has learnt, not only the latest. NULL: the slow way. */
 static struct sp_lane *find_quick(struct spate_producer *producer, const struct spate_record *record)
 {
-    if (!producer || !record || !producer->quick || (uint32_t)record->partition >= producer->partitions || !is_plain(record))
+    if (!producer || !record || !producer->quick || (uint32_t)record->partition >= producer->partitions || !is_bare(record))
         return NULL;
     struct sp_lane *lane = &producer->lanes[record->partition];
     bool is_alike = lane->writer.word != 0 && record->value_size == lane->writer.value_size;
@@ -538,7 +549,7 @@ publish_otherwise(spate_producer *producer, const struct spate_record *record, i
 {
     struct sp_lane *lane = find_quick(producer, record);
 
-    if (!lane || sp_writer_reserve(&lane->writer, lane->writer.stride) != 0 ||
+    if (!lane || !record->value || sp_writer_reserve(&lane->writer, lane->writer.stride) != 0 ||
         !sp_writer_append(&lane->writer, record->value, record->value_size, sp_copy_words))
         return publish_slowly(producer, record, timeout, ret_offset);
     producer->quick = lane;
@@ -584,7 +595,49 @@ static int __attribute__((noinline)) publish_batch_slowly(spate_producer *produc
     }
     struct sp_lane *lane = producer->open;
     (void)spate_commit(producer);
-    learn(producer, lane, &records[0]);
+    if (records[0].value && learn(producer, lane, &records[0]))
+        producer->quick = lane;
+    return 0;
+}
+
+/* A claim of a bare record like the one before. In exclusive mode it takes nothing but its header, for commit stamps it where it lies. */
+static inline bool lay(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record,
+                       struct spate_claim *ret)
+{
+    struct sp_writer *writer = &lane->writer;
+
+    if (SP_UNLIKELY(writer->guard ? !sp_writer_claim_biased(writer) : !sp_writer_lay(writer)))
+        return false;
+    *ret = (struct spate_claim){.value = sp_writer_at(writer) + SP_RECORD_HEADER_SIZE,
+                                .value_size = record->value_size,
+                                .partition = record->partition,
+                                .offset = (int64_t)writer->offset};
+    open_claim(producer, lane, writer->guard ? SP_OPEN_ONE : SP_OPEN_LAID);
+    producer->learnt = lane;
+    return true;
+}
+
+static int __attribute__((noinline))
+claim_otherwise(struct spate_producer *producer, const struct spate_record *record, struct spate_claim *ret_claim)
+{
+    if (!ret_claim)
+        return sp_fail(-EINVAL, "ret_claim is NULL");
+    struct sp_lane *lane = find_quick(producer, record);
+    if (lane && sp_writer_reserve(&lane->writer, lane->writer.stride) == 0 && lay(producer, lane, record, ret_claim))
+        return 0;
+    const int error = claim_one(producer, record, false, ret_claim);
+    if (!error && learn(producer, producer->open, record))
+        producer->learnt = producer->open;
+    return error;
+}
+
+int spate_claim(spate_producer *producer, const struct spate_record *record, struct spate_claim *ret_claim)
+{
+    struct sp_lane *lane = SP_LIKELY(producer && record && ret_claim) ? producer->quick : NULL;
+
+    if (SP_UNLIKELY(!lane || record->partition != lane->partition || record->value_size != lane->writer.value_size ||
+                    !is_bare(record) || !lay(producer, lane, record, ret_claim)))
+        return claim_otherwise(producer, record, ret_claim);
     return 0;
 }
 

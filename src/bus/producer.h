@@ -25,9 +25,10 @@ struct spate_producer {
     uint64_t magic;
     struct sp_lane *quick; /* where sp_writer_append may be tried; NULL: nowhere, also after fork and while a claim is open */
     struct sp_lane *lanes;
-    struct sp_lane *open; /* of the open claim */
-    uint32_t *sizes;      /* of the records of an open batch */
-    bool open_batch;
+    struct sp_lane *open;                                        /* of the open claim */
+    uint32_t *sizes;                                             /* of the records of an open batch */
+    enum { SP_OPEN_ONE, SP_OPEN_BATCH, SP_OPEN_LAID } open_kind; /* laid: sp_writer_lay */
+    struct sp_lane *learnt;                                      /* what `quick` will be after the open claim */
     uint32_t partitions, unit, timestamp, wait;
     uint64_t payload_max;
     uint32_t sticky, sticky_bytes;
@@ -35,6 +36,7 @@ struct spate_producer {
     struct spate_topic *topic;
     struct sp_lane *blocked; /* of the last -EAGAIN */
     uint64_t blocked_size;
+    bool holds_ring; /* mapped when the producer was opened */
     char name[SP_NAME_SIZE];
 };
 

@@ -112,7 +112,7 @@ static int create_ring(const struct creation *creation, uint32_t partition)
     int error = sp_random(&ring.salt, sizeof ring.salt);
     if (error)
         return sp_fail(error, "no random bytes for a salt: %s", strerror(-error));
-    ring.salt |= UINT64_C(1) << 63; /* so that no word with a zero above it, cleared and partly written, can be a stamp */
+    ring.salt |= UINT64_C(1) << 63; /* so that zeroed memory is no record (sp_stamp) */
     error = sp_file_create(creation->dir_fd, regions.file_size, creation->ring_mode, config->numa_node, huge, &got_huge, &file);
     if (error)
         return error;

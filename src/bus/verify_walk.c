@@ -43,7 +43,7 @@ static bool may_report(struct verify_walk *w, const struct sp_walk_item *item)
 
 static void report_damage(struct verify_walk *w, const struct sp_walk_item *item)
 {
-    const uint64_t stamped = (item->stamp ^ w->ring->salt) - 1;
+    const uint64_t stamped = sp_stamp_offset(item->stamp, w->ring->salt);
     const unsigned long long position = item->place.position, offset = item->place.offset,
                              size = item->next.position - item->place.position;
 

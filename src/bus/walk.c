@@ -39,7 +39,7 @@ static struct sp_place scan(const struct sp_ring *ring, uint64_t lowest, struct 
 
     for (uint64_t position = sp_align_up(lowest, unit); position < tail.position; position += unit) {
         uint64_t stamp = atomic_load_explicit(&sp_ring_record(ring, position)->stamp, memory_order_acquire); /* E1 commit */
-        uint64_t offset = (stamp ^ ring->salt) - 1;
+        uint64_t offset = sp_stamp_offset(stamp, ring->salt);
         if (offset < tail.offset && tail.offset - offset <= (tail.position - position) / SP_RECORD_HEADER_SIZE)
             return (struct sp_place){position, offset};
     }

@@ -33,7 +33,7 @@
 /* 1  the first
  * 2  a claim clears the stamps inside it, which readers rely on; cursor states carry a generation
  * 3  the tail lags behind the records of an exclusive producer, and of one that holds the new bias */
-#define SP_LAYOUT_VERSION 3u
+#define SP_LAYOUT_VERSION 4u
 
 #define SP_MAGIC(a, b, c, d)                                                                                                      \
     ((uint64_t)'S' | (uint64_t)'P' << 8 | (uint64_t)'A' << 16 | (uint64_t)'T' << 24 | (uint64_t)(a) << 32 | (uint64_t)(b) << 40 | \

@@ -3,8 +3,8 @@
  * Records lie back to back in offset order, each padded to the topic's alignment:
  *
  * off size field        written by   access          may
- *   0    8 stamp        producer     release, last   (offset + 1) ^ salt once committed; else 0, an older stamp or
- *                                                    older payload, never a mixture of these (ring.h, STAMPS)
+ *   0    8 stamp        producer     release, last   (offset - salt) * SP_STAMP_STEP once committed; else 0, an older stamp,
+ *                                                    older payload, or a mixture of these (ring.h, STAMPS)
  *   8    4 value_size   producer     plain           bytes; ABORTED: size of the whole record in alignment units
  *  12    2 key_size     producer     plain           bytes; ABORTED: number of offsets that it covers, 1..65535
  *  14    2 flags        producer     plain           type in the low 4 bits, SP_RECORD_* above
@@ -70,10 +70,22 @@ static inline uint32_t sp_word_flags(uint64_t word)
     return (uint32_t)(word >> 48);
 }
 
-/* sp_stamp: the stamp of the committed record at an offset. offset + 1, so that zeroed memory with salt 0 is not a record. */
+/* 2^64 / golden ratio, odd: stamps of different offsets differ, and unless they are absurdly far apart, in most of their bytes (ring.h,
+ * STAMPS). The idea is Knuth's multiplicative hashing. The other is its inverse modulo 2^64. */
+#define SP_STAMP_STEP UINT64_C(0x9E3779B97F4A7C15)
+#define SP_STAMP_STEP_INVERSE UINT64_C(0xF1DE83E19937733D)
+
+/* sp_stamp: the stamp of the committed record at an offset. Its successor's is larger by SP_STAMP_STEP. Zeroed memory would be the record
+ * at offset `salt`, whose highest bit is set: there will never be so many. */
 static inline uint64_t sp_stamp(uint64_t offset, uint64_t salt)
 {
-    return (offset + 1) ^ salt;
+    return (offset - salt) * SP_STAMP_STEP;
+}
+
+/* sp_stamp_offset: the offset that a stamp names; anything, where it is none. */
+static inline uint64_t sp_stamp_offset(uint64_t stamp, uint64_t salt)
+{
+    return stamp * SP_STAMP_STEP_INVERSE + salt;
 }
 
 #endif

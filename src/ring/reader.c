@@ -120,23 +120,24 @@ static void notice_haste(struct sp_reader *reader, uint32_t found)
  * record is. Returns how many. */
 static uint32_t take_alike(struct sp_reader *reader, struct spate_record *records, uint32_t max, uint64_t end)
 {
-    const uint64_t word = reader->word, size = reader->size, salt = reader->salt, head = reader->head;
+    const uint64_t word = reader->word, size = reader->size, head = reader->head;
     const uint8_t *at = reader->data + (reader->next.position & reader->mask);
     /* from inside the first half, half a ring ahead lies before the end of the mirror */
     const uint8_t *at_end = at + sp_min(end - reader->next.position, reader->ring->capacity / 2);
-    uint64_t offset = reader->next.offset;
+    uint64_t offset = reader->next.offset, stamp = sp_stamp(offset, reader->salt);
     uint32_t n = 0;
 
     for (; n < max && at < at_end; n++) {
         const struct sp_record_header *header = (const struct sp_record_header *)(const void *)at;
         /* E1 commit */
-        if (atomic_load_explicit(&header->stamp, memory_order_acquire) != sp_stamp(offset, salt) ||
+        if (atomic_load_explicit(&header->stamp, memory_order_acquire) != stamp ||
             atomic_load_explicit(&header->word, memory_order_relaxed) != word) /* relaxed: behind the acquire of the stamp */
             break;
         records[n] = (struct spate_record){.value = at + SP_RECORD_HEADER_SIZE, .offset = (int64_t)offset};
         memcpy(&records[n], &head, sizeof head);
         at += size;
         offset++;
+        stamp += SP_STAMP_STEP;
     }
     reader->next = (struct sp_place){reader->next.position + n * size, offset};
     return n;

@@ -103,7 +103,8 @@ static struct sp_place next_boundary(const struct sp_ring *ring, struct sp_place
     uint64_t limit = sp_min(end.position - place.position, ring->capacity);
     for (uint64_t step = sp_max(sp_align_up(first, unit), unit); step < limit; step += unit) {
         const struct sp_record_header *header = sp_ring_record(ring, place.position + step);
-        uint64_t offset = (atomic_load_explicit(&header->stamp, memory_order_acquire) ^ ring->salt) - 1; /* E1 commit */
+        /* E1 commit */
+        uint64_t offset = sp_stamp_offset(atomic_load_explicit(&header->stamp, memory_order_acquire), ring->salt);
         if (offset - place.offset <= step / SP_RECORD_HEADER_SIZE && offset < end.offset)
             return (struct sp_place){place.position + step, offset};
     }

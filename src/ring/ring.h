@@ -6,14 +6,20 @@
  *
  * THE RING. `capacity` bytes, a power of two, mapped twice in a row: a record is always contiguous, and no padding or wrap
  * logic exists. Positions are 64-bit byte counts that never wrap; an index is position & mask. Records lie back to back. A
- * record at (position, offset) is committed exactly when its first word equals (offset + 1) ^ salt.
+ * record at (position, offset) is committed exactly when its first word equals sp_stamp(offset, salt), that is (offset - salt) * K.
  *
  * STAMPS. Whatever lies at a unit boundary must not be the stamp that is expected there some time. It is one of these: zero; a whole
  * stamp of an earlier lap, which names another offset; or payload, which is as good as never a stamp, since the salt has 64 random
- * bits. It must not be a mixture: a value that ends two bytes behind the boundary leaves six bytes of an old stamp, which are those
- * of the new one too, and once in 2^16 such endings the two bytes are the right ones. So, before anything else is written into a
- * claim, the first word of every unit in it but the first is zeroed. That covers values of which only parts are written (structures
- * with holes), claims that are aborted, and producers that die half-way through a copy.
+ * bits. Or a mixture: a value that ends two bytes behind the boundary leaves six bytes of an old stamp, as do values of which only parts
+ * are written (structures with holes), claims that are aborted, and producers that die half-way through a copy. Were stamps counted up
+ * one by one, those six would be the new stamp's as well, and once in 2^16 such endings the two bytes would be the right ones (it has
+ * been so; the every-instruction kill test met it). So K is 2^64 / golden ratio. Stamps of records that are d apart differ by d * K. The
+ * high 8 - p bytes of two of them agree only where d * K is within 2^8p of a multiple of 2^64, and no number keeps away from that for as
+ * long as the golden ratio: d is then 2^(64 - 8p) / sqrt 5 at least. The low u bytes agree where d is a multiple of 2^8u. So p bytes of
+ * payload meet what is left of the right old stamp only at one distance in some 2^(64 - 8p), and even then must be the right ones, by a
+ * salt that they do not know: once in 2^8p. Of records less than 2^22 apart (a ring of 64-byte records has 2^22 in 256 MiB) at least five
+ * bytes differ, wherever the holes are, and six where what was written is in one piece (tests/unit/ring/stamp_test.c). So nothing has to
+ * be cleared before it is written.
  *
  * EXCLUSIVE mode. One producer; it knows position and offset by heart. Claim: arithmetic. Commit: release-store of the stamp, and
  * nothing else: the tail word follows every 2 KiB, or every claim that is larger (sp_writer_settle). So everything below it is committed,
@@ -29,7 +35,7 @@
  * a lower bound, and once two producers have died between fetch-add and CLAIMED, nobody can tell whose bytes end where: the
  * model in tests/spin found it.)
  *
- *     IDLE --(1) producer--> INTENT(s) --(2) swap, (3)--> CLAIMED(s) --(4) clear, fill, (5) stamps, (6)--> IDLE
+ *     IDLE --(1) producer--> INTENT(s) --(2) swap, (3)--> CLAIMED(s) --(4) fill, (5) stamps, (6)--> IDLE
  *     INTENT or CLAIMED, owner dead --(R) whoever repairs, under the ring lock--> IDLE, slot free
  *
  * The position in the slot never exceeds a byte that its owner may still write, in every phase. So min(tail, slots) is the
@@ -40,8 +46,7 @@
  *     1 INTENT stored, or (2)    a dead INTENT(s), and s claimed by it   readers: a verdict (repair.c). Ring: whoever needs the
  *                                or by another or by nobody              slot or the space: aborted record over it, slot free
  *     3 CLAIMED stored           a claim, owner dead                     the same
- *     4 words cleared, part of   the same                                the same
- *       the payload
+ *     4 part of the payload      the same                                the same
  *     5 j of k stamps            j whole records, the rest as in 3       aborted record over the rest
  *     6 IDLE stored              whole records, a dead slot              slot free
  *     R aborted word, no stamp   as before the repair                    the next repairer writes the same again

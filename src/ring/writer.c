@@ -121,19 +121,6 @@ static void mark_if_due(struct sp_writer *writer, struct sp_place place)
     }
 }
 
-/* No old stamp may stay inside a claim: what the payload leaves of one, together with the payload's bytes, may be the very stamp that
- * is expected there a lap later ("STAMPS" in ring.h). One store per unit, none for a record of one unit; whoever fills the claim
- * needs these lines anyway. */
-static inline void clear_stamps(struct sp_writer *writer, struct sp_place place, uint64_t size)
-{
-    const uint64_t unit = (uint64_t)1 << writer->ring->unit_shift;
-    uint8_t *at = writer->data + (place.position & writer->mask);
-
-    for (uint64_t i = unit; i < size; i += unit)
-        /* relaxed: nobody looks there before the stamp that comes before it (E1) */
-        atomic_store_explicit(&((struct sp_record_header *)(void *)(at + i))->stamp, 0, memory_order_relaxed);
-}
-
 void sp_writer_settle(struct sp_writer *writer)
 {
     const struct sp_place here = sp_writer_here(writer);
@@ -212,7 +199,6 @@ static int claim_exclusive(struct sp_writer *writer, uint64_t size, uint32_t cou
     writer->claim = sp_writer_here(writer);
     writer->claim_size = size;
     writer->claim_count = count;
-    clear_stamps(writer, writer->claim, size);
     *ret = writer->claim;
     return 0;
 }
@@ -301,9 +287,40 @@ static int claim_concurrent(struct sp_writer *writer, uint64_t size, uint32_t co
     writer->claim_size = size;
     writer->claim_count = count;
     mark_if_due(writer, place);
-    clear_stamps(writer, place, size);
     *ret = place;
     return 0;
+}
+
+/* What claim_concurrent does where nobody else can have claimed, there is room, and nothing is unsettled. The open claim must not keep
+ * others out until its commit, so it is one like any other's, below the tail, and not written inside the bias. */
+bool sp_writer_claim_biased(struct sp_writer *writer)
+{
+    struct sp_producer_slot *slot = writer->slot;
+    const struct sp_place place = writer->tail;
+    const uint64_t units = writer->stride >> writer->ring->unit_shift;
+
+    if (writer->offset >= writer->offset_end || writer->offset != place.offset)
+        return false;
+    atomic_store_explicit(&slot->extent, units << 32 | 1, memory_order_release); /* E4 slot: as in claim_concurrent */
+    atomic_store_explicit(&slot->offset, place.offset, memory_order_release);    /* E4 slot */
+    atomic_store_explicit(&slot->claim, place.position | SP_PHASE_INTENT, memory_order_release); /* E4 slot */
+    SP_HOOK("claim:intent");
+    atomic_signal_fence(memory_order_seq_cst); /* E14 bias: the compiler keeps the order */
+    if (SP_UNLIKELY(atomic_load_explicit(writer->bias_word, memory_order_acquire) != writer->bias)) { /* E14 bias */
+        atomic_store_explicit(&slot->claim, SP_PHASE_IDLE, memory_order_release);                     /* E4 slot */
+        return false;
+    }
+    /* E3 claim: nobody else may claim */
+    atomic_store_explicit(&writer->ring->header->tail, writer->tail_word + sp_tail_pack(units, 1), memory_order_release);
+    SP_HOOK("claim:added");
+    atomic_store_explicit(&slot->claim, place.position | SP_PHASE_CLAIMED, memory_order_release); /* E4 slot */
+    SP_HOOK("claim:claimed");
+    writer->claim = place;
+    writer->claim_size = writer->stride;
+    writer->claim_count = 1;
+    struct sp_record_header *header = (struct sp_record_header *)(void *)sp_writer_at(writer);
+    atomic_store_explicit(&header->word, writer->word, memory_order_relaxed); /* relaxed: before the stamp (E1) */
+    return true;
 }
 
 int sp_writer_claim(struct sp_writer *writer, uint64_t size, uint32_t count, struct sp_place *ret)
@@ -339,19 +356,38 @@ static inline void stamp(struct sp_writer *writer, uint64_t position, uint64_t o
     atomic_store_explicit(&header->stamp, sp_stamp(offset, writer->salt), memory_order_release); /* E1 commit */
 }
 
+/* Behind a claim that was ours alone: the next one lies there. */
+static void step_over(struct sp_writer *writer)
+{
+    const struct sp_place end = {writer->claim.position + writer->claim_size, writer->claim.offset + writer->claim_count};
+
+    if (writer->claim_count != 1 || writer->claim_size != writer->stride || writer->offset >= writer->offset_end) {
+        if (writer->guard)
+            sp_writer_own(writer, end);
+        else
+            stand(writer, sp_writer_at(writer) + writer->claim_size, end.offset);
+        return;
+    }
+    writer->offset++; /* and what is reserved stays so */
+    if (writer->guard) {
+        writer->tail = end;
+        writer->tail_word = sp_tail_pack(end.position >> writer->ring->unit_shift, end.offset);
+        writer->inside = end.position | SP_PHASE_BIASED;
+    }
+}
+
 /* Step 6, and the look at the sleepers. */
 static uint32_t finish(struct sp_writer *writer)
 {
     SP_HOOK("commit:stamped");
     if (writer->ring->mode == SPATE_MODE_EXCLUSIVE) {
-        stand(writer, sp_writer_at(writer) + writer->claim_size, writer->offset + writer->claim_count);
+        step_over(writer);
     } else {
         atomic_store_explicit(&writer->slot->claim, SP_PHASE_IDLE, memory_order_release); /* E4 slot: after the stamps */
         sp_count(&writer->slot->counters[SP_PRODUCER_RECORDS], writer->claim_count);
         sp_count(&writer->slot->counters[SP_PRODUCER_BYTES], writer->claim_size);
         if (writer->guard) /* appending goes on behind it, unless the bias was taken away meanwhile, which the next one finds */
-            sp_writer_own(
-                writer, (struct sp_place){writer->claim.position + writer->claim_size, writer->claim.offset + writer->claim_count});
+            step_over(writer);
     }
     SP_HOOK("commit:idle");
     writer->claim_count = 0;

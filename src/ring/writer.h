@@ -11,7 +11,7 @@
 #include "ring/ring.h"
 
 /* What is written is settled, i.e. the tail word and the counters are brought up to date, when it is more than so many bytes. */
-#define SP_SETTLE_SIZE 2048u
+#define SP_SETTLE_SIZE 8192u
 
 struct sp_writer {
     /* Exclusive mode, or the bias: what is written next lies at base + offset * stride. So each record appended changes one word here,
@@ -125,6 +125,35 @@ int sp_writer_reserve(struct sp_writer *writer, uint64_t size);
 
 /* sp_writer_learn: from now on sp_writer_append takes values of this size. */
 void sp_writer_learn(struct sp_writer *writer, uint32_t value_size);
+
+/* sp_writer_lay: exclusive mode: begin a record of the shape learnt, without key, headers and timestamp; its value goes to
+ * sp_writer_at + SP_RECORD_HEADER_SIZE. It is no record, and needs no undoing, before sp_writer_stamp.
+ * Returns false when there is no room without a look (sp_writer_reserve)
+ * Order    E1 */
+static inline bool sp_writer_lay(struct sp_writer *writer)
+{
+    if (SP_UNLIKELY(writer->offset >= writer->offset_end))
+        return false;
+    struct sp_record_header *header = (struct sp_record_header *)(void *)sp_writer_at(writer);
+    atomic_store_explicit(&header->word, writer->word, memory_order_relaxed); /* relaxed: before the stamp (E1) */
+    return true;
+}
+
+/* sp_writer_stamp: that record is one now. */
+static inline void sp_writer_stamp(struct sp_writer *writer)
+{
+    struct sp_record_header *header = (struct sp_record_header *)(void *)sp_writer_at(writer);
+    SP_HOOK("commit:stamp");
+    atomic_store_explicit(&header->stamp, sp_stamp(writer->offset, writer->salt), memory_order_release); /* E1 commit */
+    SP_HOOK("commit:stamped");
+    writer->offset++;
+}
+
+/* sp_writer_claim_biased: with the bias: claim a record of the shape learnt, and write its second word; its value goes to sp_writer_at +
+ * SP_RECORD_HEADER_SIZE. As sp_writer_claim it is ended by sp_writer_commit or sp_writer_abort.
+ * Returns false, with nothing claimed, where that takes more than a look at the bias
+ * Order    E3, E4, E14 */
+bool sp_writer_claim_biased(struct sp_writer *writer);
 
 /* sp_writer_put: write and stamp one record of the shape learnt; there is room, and we are inside. */
 static inline __attribute__((always_inline)) void sp_writer_put(struct sp_writer *writer, const void *value, size_t value_size,

@@ -105,14 +105,14 @@ static uint32_t count_steps(const struct count_case *of, uint32_t count)
 }
 
 static const struct count_case cases[] = {
-    {"publish, exclusive", SPATE_MODE_EXCLUSIVE, 16, publish, 80},                      /* 65 */
-    {"publish, concurrent", SPATE_MODE_CONCURRENT, 16, publish, 88},                    /* 71 */
+    {"publish, exclusive", SPATE_MODE_EXCLUSIVE, 16, publish, 72},                      /* 57 */
+    {"publish, concurrent", SPATE_MODE_CONCURRENT, 16, publish, 82},                    /* 67 */
     {"batches of 32, exclusive", SPATE_MODE_EXCLUSIVE, 16, publish_batches, 45},        /* 33 */
     {"batches of 32, concurrent", SPATE_MODE_CONCURRENT, 16, publish_batches, 45},      /* 34 */
-    {"claim and commit, exclusive", SPATE_MODE_EXCLUSIVE, 64, claim_and_commit, 480},   /* 416 */
-    {"claim and commit, concurrent", SPATE_MODE_CONCURRENT, 64, claim_and_commit, 580}, /* 509 */
-    {"poll and release, exclusive", SPATE_MODE_EXCLUSIVE, 16, poll_records, 40},        /* 32 */
-    {"poll and release, concurrent", SPATE_MODE_CONCURRENT, 16, poll_records, 40},      /* 32 */
+    {"claim and commit, exclusive", SPATE_MODE_EXCLUSIVE, 64, claim_and_commit, 135},   /* 114 */
+    {"claim and commit, concurrent", SPATE_MODE_CONCURRENT, 64, claim_and_commit, 260}, /* 223 */
+    {"poll and release, exclusive", SPATE_MODE_EXCLUSIVE, 16, poll_records, 37},        /* 30 */
+    {"poll and release, concurrent", SPATE_MODE_CONCURRENT, 16, poll_records, 37},      /* 30 */
 };
 
 static void a_record_costs_so_many_instructions(void **state)

@@ -139,6 +139,8 @@ static void open_patient(struct patient *p)
     p->consumer = proc_consumer(p->topics[0], SPATE_POLICY_GATE, SPATE_START_BEGINNING, 0);
     publish_all_kinds(p->producers[0]);
     publish_all_kinds(p->producers[2]);
+    for (uint64_t i = 0; i < 200; i++) /* so that the first ones are settled: what is not cannot be told from nothing */
+        proc_publish(p->producers[2], 0, 100, 0, i);
     for (uint64_t i = 0; i < 5000; i++)
         proc_publish(p->producers[1], 0, 100, 0, i);
     for (int i = 0; i < PARTS; i++)

@@ -2,8 +2,10 @@
  *
  * A record's last bytes may end within the word where, a lap ago, another record's stamp lay. What stays of that stamp and the
  * payload's bytes together must not be the stamp that this place is expected to carry a lap later. Here the bytes are chosen so
- * that they would be. (With random values it comes true once in 2^16 such endings: the every-instruction kill test met it three
- * times in a million rounds.) Run by ctest with the label `unit`, on a static_ring. */
+ * that they would be if stamps were counted up one by one. (They once were: then with random values it came true once in 2^16 such
+ * endings, and the every-instruction kill test met it three times in a million rounds.)
+ *
+ * Run by ctest with the label `unit`, on a static_ring. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,11 +117,53 @@ static void a_value_that_is_written_in_part_never_makes_a_stamp(void **state)
     }
 }
 
+/* How many bytes two stamps have in common at most, and how many of them at their ends, when they differ by `step`. A byte stays what it
+ * is where zero is added to it, or 0xff and a carry; there is none into the lowest, and either none or one through all the highest. */
+static void count_common(uint64_t step, int *ret_all, int *ret_ends)
+{
+    const uint64_t high = step >> 63 ? ~step : step;
+
+    *ret_all = 0;
+    for (int i = 0; i < 8; i++) {
+        const uint8_t byte = (uint8_t)(step >> 8 * i);
+        *ret_all += byte == 0 || byte == 0xff;
+    }
+    *ret_ends = __builtin_ctzll(step) / 8 + (high ? __builtin_clzll(high) / 8 : 8);
+}
+
+static void stamps_of_records_that_are_not_far_apart_differ_in_most_bytes(void **state)
+{
+    const uint64_t salt = UINT64_C(0x9234567812345678);
+    int all, ends;
+
+    (void)state;
+    assert_true(SP_STAMP_STEP * SP_STAMP_STEP_INVERSE == 1);
+    for (uint64_t distance = 1; distance < UINT64_C(1) << 22; distance++) {
+        count_common(sp_stamp(distance + 77, salt) - sp_stamp(77, salt), &all, &ends);
+        assert_true(all <= 3 && ends <= 2);
+    }
+}
+
+static void a_stamp_names_its_offset(void **state)
+{
+    const uint64_t salts[] = {UINT64_C(1) << 63, UINT64_C(0xffffffffffffffff), UINT64_C(0x9234567812345678)};
+    const uint64_t offsets[] = {0, 1, 12345678, (UINT64_C(1) << 62) - 1};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof salts / sizeof salts[0]; i++)
+        for (size_t j = 0; j < sizeof offsets / sizeof offsets[0]; j++) {
+            assert_true(sp_stamp_offset(sp_stamp(offsets[j], salts[i]), salts[i]) == offsets[j]);
+            assert_true(sp_stamp(offsets[j], salts[i]) != 0);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_of_a_value_and_an_old_stamp_never_make_a_new_stamp),
         cmocka_unit_test(a_value_that_is_written_in_part_never_makes_a_stamp),
+        cmocka_unit_test(stamps_of_records_that_are_not_far_apart_differ_in_most_bytes),
+        cmocka_unit_test(a_stamp_names_its_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
