@@ -488,12 +488,13 @@ static inline bool is_plain(const struct spate_record *record)
 /* What is published next will be like this bare record, most likely. Returns whether it might take a fast path then. */
 static bool learn(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record)
 {
-    if (!sp_writer_owns(&lane->writer) || producer->timestamp != SPATE_TIMESTAMP_NONE || lane->writer.fence_on_commit ||
-        lane->deleted || !is_bare(record))
+    const bool has_timestamp = producer->timestamp != SPATE_TIMESTAMP_NONE;
+
+    if (!sp_writer_owns(&lane->writer) || lane->writer.fence_on_commit || lane->deleted || !is_bare(record))
         return false;
-    sp_writer_learn(&lane->writer, record->value_size);
+    sp_writer_learn(&lane->writer, record->value_size, has_timestamp);
     const struct spate_record line = {.partition = lane->partition, .value_size = LINE_SIZE};
-    lane->line_shape = record->value_size == LINE_SIZE ? sp_record_head(&line) : NO_SHAPE;
+    lane->line_shape = record->value_size == LINE_SIZE && !has_timestamp ? sp_record_head(&line) : NO_SHAPE;
     return true;
 }
 
@@ -542,15 +543,29 @@ static struct sp_lane *find_quick(struct spate_producer *producer, const struct 
     return is_alike && !lane->deleted && sp_writer_owns(&lane->writer) ? lane : NULL;
 }
 
-/* Everything that spate_publish does not do itself: values of other sizes, another partition than the latest, and the end of what may be
- * written without a look. */
+static int64_t timestamp_of(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record)
+{
+    return producer->timestamp == SPATE_TIMESTAMP_CALLER ? record->timestamp : clock_of(producer, lane);
+}
+
+static bool append(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record)
+{
+    if (!lane->writer.has_timestamp)
+        return sp_writer_append(&lane->writer, NULL, record->value, record->value_size, sp_copy_words);
+    const int64_t timestamp = timestamp_of(producer, lane, record);
+    return sp_writer_append(&lane->writer, &timestamp, record->value, record->value_size, sp_copy_words);
+}
+
+/* Everything that spate_publish does not do itself: timestamps, values of other sizes, another partition than the latest, and the end of
+ * what may be written without a look. */
 static int __attribute__((noinline))
 publish_otherwise(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
 {
     struct sp_lane *lane = find_quick(producer, record);
 
-    if (!lane || !record->value || sp_writer_reserve(&lane->writer, lane->writer.stride) != 0 ||
-        !sp_writer_append(&lane->writer, record->value, record->value_size, sp_copy_words))
+    const bool is_due = lane && lane->writer.offset >= lane->writer.offset_end;
+    if (!lane || !record->value || (is_due && sp_writer_reserve(&lane->writer, lane->writer.stride) != 0) ||
+        !append(producer, lane, record))
         return publish_slowly(producer, record, timeout, ret_offset);
     producer->quick = lane;
     if (ret_offset)
@@ -558,9 +573,21 @@ publish_otherwise(spate_producer *producer, const struct spate_record *record, i
     return notice(producer, lane);
 }
 
+/* One reading of the clock for all of them. */
+static void put_with_timestamps(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *records,
+                                uint32_t count)
+{
+    const int64_t clock = clock_of(producer, lane);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t timestamp = producer->timestamp == SPATE_TIMESTAMP_CALLER ? records[i].timestamp : clock;
+        sp_writer_put(&lane->writer, &timestamp, records[i].value, records[i].value_size, sp_copy_words);
+    }
+}
+
 /* A batch of plain records of one size, on the fast path. Returns false, with nothing done, when it is none or has no room. */
-static inline __attribute__((always_inline)) bool append_batch(struct sp_lane *lane, const struct spate_record *records,
-                                                               uint32_t count,
+static inline __attribute__((always_inline)) bool append_batch(struct spate_producer *producer, struct sp_lane *lane,
+                                                               const struct spate_record *records, uint32_t count,
                                                                void (*copy_line)(void *to, const void *from, size_t size))
 {
     struct sp_writer *writer = &lane->writer;
@@ -572,12 +599,14 @@ static inline __attribute__((always_inline)) bool append_batch(struct sp_lane *l
     if (count * writer->stride > writer->ring->record_size_max || sp_writer_reserve(writer, count * writer->stride) != 0 ||
         !sp_writer_enter(writer))
         return false;
-    if (size == LINE_SIZE)
+    if (writer->has_timestamp)
+        put_with_timestamps(producer, lane, records, count);
+    else if (size == LINE_SIZE)
         for (uint32_t i = 0; i < count; i++)
-            sp_writer_put(writer, records[i].value, LINE_SIZE, copy_line);
+            sp_writer_put(writer, NULL, records[i].value, LINE_SIZE, copy_line);
     else
         for (uint32_t i = 0; i < count; i++)
-            sp_writer_put(writer, records[i].value, size, sp_copy_words);
+            sp_writer_put(writer, NULL, records[i].value, size, sp_copy_words);
     sp_writer_leave(writer);
     return true;
 }
@@ -608,7 +637,8 @@ static inline bool lay(struct spate_producer *producer, struct sp_lane *lane, co
 
     if (SP_UNLIKELY(writer->guard ? !sp_writer_claim_biased(writer) : !sp_writer_lay(writer)))
         return false;
-    *ret = (struct spate_claim){.value = sp_writer_at(writer) + SP_RECORD_HEADER_SIZE,
+    const int64_t timestamp = writer->has_timestamp ? timestamp_of(producer, lane, record) : 0;
+    *ret = (struct spate_claim){.value = sp_writer_body(sp_writer_at(writer), writer->has_timestamp ? &timestamp : NULL),
                                 .value_size = record->value_size,
                                 .partition = record->partition,
                                 .offset = (int64_t)writer->offset};
@@ -649,7 +679,7 @@ static inline __attribute__((always_inline)) int publish_one(spate_producer *pro
     struct sp_lane *lane = SP_LIKELY(producer && record) ? producer->quick : NULL;
 
     if (SP_UNLIKELY(!lane || sp_record_head(record) != lane->line_shape || !is_plain(record) ||
-                    !sp_writer_append(&lane->writer, record->value, LINE_SIZE, copy_line)))
+                    !sp_writer_append(&lane->writer, NULL, record->value, LINE_SIZE, copy_line)))
         return publish_otherwise(producer, record, timeout, ret_offset);
     if (ret_offset)
         *ret_offset = (int64_t)lane->writer.offset - 1;
@@ -662,7 +692,7 @@ static inline __attribute__((always_inline)) int publish_many(spate_producer *pr
 {
     struct sp_lane *lane = SP_LIKELY(count - 1 < SPATE_BATCH_MAX) ? find_quick(producer, records) : NULL;
 
-    if (SP_UNLIKELY(!lane || !append_batch(lane, records, count, copy_line)))
+    if (SP_UNLIKELY(!lane || !append_batch(producer, lane, records, count, copy_line)))
         return publish_batch_slowly(producer, records, count, timeout, ret_offset);
     if (ret_offset)
         *ret_offset = (int64_t)(lane->writer.offset - count);

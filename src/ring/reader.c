@@ -118,7 +118,8 @@ static void notice_haste(struct sp_reader *reader, uint32_t found)
 
 /* Records like the one before, as most are: nothing has to be decoded, and the processor need not wait for a size to know where the next
  * record is. Returns how many. */
-static uint32_t take_alike(struct sp_reader *reader, struct spate_record *records, uint32_t max, uint64_t end)
+static inline __attribute__((always_inline)) uint32_t take_shape(struct sp_reader *reader, struct spate_record *records,
+                                                                 uint32_t max, uint64_t end, bool has_timestamp)
 {
     const uint64_t word = reader->word, size = reader->size, head = reader->head;
     const uint8_t *at = reader->data + (reader->next.position & reader->mask);
@@ -134,6 +135,10 @@ static uint32_t take_alike(struct sp_reader *reader, struct spate_record *record
             atomic_load_explicit(&header->word, memory_order_relaxed) != word) /* relaxed: behind the acquire of the stamp */
             break;
         records[n] = (struct spate_record){.value = at + SP_RECORD_HEADER_SIZE, .offset = (int64_t)offset};
+        if (has_timestamp) {
+            memcpy(&records[n].timestamp, records[n].value, sizeof records[n].timestamp);
+            records[n].value = at + SP_RECORD_HEADER_SIZE + sizeof records[n].timestamp;
+        }
         memcpy(&records[n], &head, sizeof head);
         at += size;
         offset++;
@@ -141,6 +146,12 @@ static uint32_t take_alike(struct sp_reader *reader, struct spate_record *record
     }
     reader->next = (struct sp_place){reader->next.position + n * size, offset};
     return n;
+}
+
+static uint32_t take_alike(struct sp_reader *reader, struct spate_record *records, uint32_t max, uint64_t end)
+{
+    return sp_word_flags(reader->word) & SP_RECORD_TIMESTAMP ? take_shape(reader, records, max, end, true)
+                                                             : take_shape(reader, records, max, end, false);
 }
 
 /* What one poll found. */
@@ -176,7 +187,9 @@ static bool take_one(struct sp_reader *reader, struct spate_record *record, stru
     if (SP_LIKELY(!discard(reader, record))) {
         found->bytes += size;
         found->n++;
-        if (word == sp_record_word(record->value_size, 0, SP_RECORD_DATA)) { /* plain, also where a hostile key size has no key */
+        const uint64_t plain = sp_record_word(record->value_size, 0, SP_RECORD_DATA);
+        /* without key, headers, and a key size that has no key, as only hostile producers write it */
+        if ((word & ~sp_record_word(0, 0, SP_RECORD_TIMESTAMP)) == plain) {
             reader->word = word;
             reader->size = size;
             reader->head = sp_record_head(record);

@@ -61,13 +61,15 @@ void sp_writer_init(struct sp_writer *writer, struct sp_ring *ring, uint32_t slo
     resync(writer);
 }
 
-void sp_writer_learn(struct sp_writer *writer, uint32_t value_size)
+void sp_writer_learn(struct sp_writer *writer, uint32_t value_size, bool has_timestamp)
 {
     const uint8_t *at = sp_writer_at(writer);
+    const uint64_t head_size = SP_RECORD_HEADER_SIZE + (has_timestamp ? sizeof(int64_t) : 0);
 
     writer->value_size = value_size;
-    writer->word = sp_record_word(value_size, 0, SP_RECORD_DATA);
-    writer->stride = sp_align_up(SP_RECORD_HEADER_SIZE + (uint64_t)value_size, (uint64_t)1 << writer->ring->unit_shift);
+    writer->has_timestamp = has_timestamp;
+    writer->word = sp_record_word(value_size, 0, SP_RECORD_DATA | (has_timestamp ? (uint32_t)SP_RECORD_TIMESTAMP : 0));
+    writer->stride = sp_align_up(head_size + value_size, (uint64_t)1 << writer->ring->unit_shift);
     stand(writer, at, writer->offset);
 }
 

@@ -5,6 +5,8 @@
 #ifndef SP_RING_WRITER_H
 #define SP_RING_WRITER_H
 
+#include <string.h>
+
 #include "base/arch.h"
 #include "base/copy.h"
 #include "base/hook.h"
@@ -19,7 +21,7 @@ struct sp_writer {
     uint64_t offset;
     uint64_t offset_end; /* records below it may be appended without another look */
     uint64_t base;
-    /* The shape that sp_writer_append knows: records without key, headers and timestamp that are like the latest one. */
+    /* The shape that sp_writer_append knows: records without key and headers that are like the latest one. */
     uint64_t stride; /* bytes from one to the next */
     uint64_t word;   /* second word of its header */
     uint64_t salt;
@@ -29,6 +31,7 @@ struct sp_writer {
     const _Atomic uint64_t *bias_word;
     uint64_t bias; /* what that says while it is ours */
     uint32_t value_size;
+    bool has_timestamp;
     bool fence_on_commit; /* this process is not registered for membarrier: sleepers need a fence of ours (E7) */
     bool mark_due;        /* the next claim is the first in a new chunk */
     /* Slower paths */
@@ -123,11 +126,11 @@ static inline struct sp_place sp_writer_here(const struct sp_writer *writer)
  * look. Returns 0, -EAGAIN, -ESTALE, -EINPROGRESS (the bias is gone) */
 int sp_writer_reserve(struct sp_writer *writer, uint64_t size);
 
-/* sp_writer_learn: from now on sp_writer_append takes values of this size. */
-void sp_writer_learn(struct sp_writer *writer, uint32_t value_size);
+/* sp_writer_learn: from now on sp_writer_append takes values of this size, with a timestamp or without. */
+void sp_writer_learn(struct sp_writer *writer, uint32_t value_size, bool has_timestamp);
 
-/* sp_writer_lay: exclusive mode: begin a record of the shape learnt, without key, headers and timestamp; its value goes to
- * sp_writer_at + SP_RECORD_HEADER_SIZE. It is no record, and needs no undoing, before sp_writer_stamp.
+/* sp_writer_lay: exclusive mode: begin a record of the shape learnt, of which timestamp and value are the caller's to write
+ * (sp_writer_body). It is no record, and needs no undoing, before sp_writer_stamp.
  * Returns false when there is no room without a look (sp_writer_reserve)
  * Order    E1 */
 static inline bool sp_writer_lay(struct sp_writer *writer)
@@ -149,14 +152,27 @@ static inline void sp_writer_stamp(struct sp_writer *writer)
     writer->offset++;
 }
 
-/* sp_writer_claim_biased: with the bias: claim a record of the shape learnt, and write its second word; its value goes to sp_writer_at +
- * SP_RECORD_HEADER_SIZE. As sp_writer_claim it is ended by sp_writer_commit or sp_writer_abort.
+/* sp_writer_claim_biased: with the bias: claim a record of the shape learnt, and write its second word; the rest is the caller's
+ * (sp_writer_body). As sp_writer_claim it is ended by sp_writer_commit or sp_writer_abort.
  * Returns false, with nothing claimed, where that takes more than a look at the bias
  * Order    E3, E4, E14 */
 bool sp_writer_claim_biased(struct sp_writer *writer);
 
-/* sp_writer_put: write and stamp one record of the shape learnt; there is room, and we are inside. */
-static inline __attribute__((always_inline)) void sp_writer_put(struct sp_writer *writer, const void *value, size_t value_size,
+/* sp_writer_body: what follows the two words of a header: the timestamp, if there is one. Returns where the value goes. */
+static inline __attribute__((always_inline)) uint8_t *sp_writer_body(uint8_t *record, const int64_t *timestamp)
+{
+    uint8_t *next = record + SP_RECORD_HEADER_SIZE;
+
+    if (!timestamp)
+        return next;
+    memcpy(next, timestamp, sizeof *timestamp);
+    return next + sizeof *timestamp;
+}
+
+/* sp_writer_put: write and stamp one record of the shape learnt; there is room, and we are inside.
+ *   timestamp  NULL, a constant, where the shape has none */
+static inline __attribute__((always_inline)) void sp_writer_put(struct sp_writer *writer, const int64_t *timestamp,
+                                                                const void *value, size_t value_size,
                                                                 void (*copy)(void *to, const void *from, size_t size))
 {
     const uint64_t offset = writer->offset;
@@ -164,24 +180,26 @@ static inline __attribute__((always_inline)) void sp_writer_put(struct sp_writer
     struct sp_record_header *header = (struct sp_record_header *)(void *)at;
 
     atomic_store_explicit(&header->word, writer->word, memory_order_relaxed); /* relaxed: before the stamp (E1) */
-    copy(at + SP_RECORD_HEADER_SIZE, value, value_size);
+    copy(sp_writer_body(at, timestamp), value, value_size);
     SP_HOOK("commit:stamp");
     atomic_store_explicit(&header->stamp, sp_stamp(offset, writer->salt), memory_order_release); /* E1 commit */
     SP_HOOK("commit:stamped");
     writer->offset = offset + 1;
 }
 
-/* sp_writer_append: claim, copy and commit in one: a value of the size learnt, without key, headers and timestamp, for who owns. This
+/* sp_writer_append: claim, copy and commit in one: a value of the size learnt, without key and headers, for who owns. This
  * is the whole of Spate's fast path; the notice word is the caller's to look at.
- *   copy   as sp_copy_words. A constant, so that it becomes part of the caller
+ *   timestamp  as for sp_writer_put
+ *   copy       as sp_copy_words. A constant, so that it becomes part of the caller
  * Returns false, with nothing changed, when there is no room without a look, or the bias is gone: sp_writer_reserve tells
  * Order    E1, E14 */
-static inline __attribute__((always_inline)) bool sp_writer_append(struct sp_writer *writer, const void *value, size_t value_size,
+static inline __attribute__((always_inline)) bool sp_writer_append(struct sp_writer *writer, const int64_t *timestamp,
+                                                                   const void *value, size_t value_size,
                                                                    void (*copy)(void *to, const void *from, size_t size))
 {
     if (SP_UNLIKELY(writer->offset >= writer->offset_end || !sp_writer_enter(writer)))
         return false;
-    sp_writer_put(writer, value, value_size, copy);
+    sp_writer_put(writer, timestamp, value, value_size, copy);
     sp_writer_leave(writer);
     return true;
 }

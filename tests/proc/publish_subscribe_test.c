@@ -288,6 +288,75 @@ static void timestamps_come_from_the_source_of_the_topic(void **state)
     spate_bus_close(bus);
 }
 
+/* In all ways of publishing, taking turns, so that each also comes right behind each other; read alone and many at once. */
+#define TURNS 3000
+
+static void publish_in_turn(struct bench *b, uint32_t n)
+{
+    char values[2][100];
+    struct spate_record records[2];
+    struct spate_claim claim;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        memset(values[i], (int)(n + i), sizeof values[i]);
+        records[i] = (struct spate_record){.value = values[i], .value_size = n / 100 % 2 ? 64 : 100, .timestamp = n + i};
+    }
+    switch (n / 2 % 8) { /* two records each; runs of the same, and changes */
+    case 0:
+    case 1:
+    case 2:
+        for (uint32_t i = 0; i < 2; i++)
+            OK(spate_publish(b->producer, &records[i], 0, NULL));
+        break;
+    case 3:
+    case 4: OK(spate_publish_batch(b->producer, records, 2, 0, NULL)); break;
+    default:
+        for (uint32_t i = 0; i < 2; i++) {
+            OK(spate_claim(b->producer, &records[i], &claim));
+            if (n % 32 == 10) {
+                OK(spate_abort(b->producer));
+                OK(spate_claim(b->producer, &records[i], &claim));
+            }
+            memcpy(claim.value, values[i], claim.value_size);
+            OK(spate_commit(b->producer));
+        }
+        break;
+    }
+}
+
+static void values_and_timestamps_are_right_whichever_way_they_were_published(void **state)
+{
+    (void)state;
+    spate_bus *bus = proc_open();
+    for (uint32_t mode = SPATE_MODE_CONCURRENT; mode <= SPATE_MODE_EXCLUSIVE; mode++)
+        for (uint32_t timestamp = SPATE_TIMESTAMP_CLOCK; timestamp <= SPATE_TIMESTAMP_NONE; timestamp++)
+            for (uint32_t at_once = 1; at_once <= 64; at_once *= 64) {
+                struct bench b = open_bench(1, mode, timestamp, 16);
+                struct spate_record got[64];
+                int64_t last = now_real();
+                uint32_t next = 0;
+                for (uint32_t n = 0; n < TURNS; n += 2) {
+                    publish_in_turn(&b, n);
+                    for (int count; n + 2 - next >= at_once && (count = spate_poll(b.consumer, got, at_once, 0)) > 0;)
+                        for (int i = 0; i < count; i++, next++) {
+                            IS(got[i].value_size, next / 100 % 2 ? 64 : 100);
+                            for (uint32_t j = 0; j < got[i].value_size; j++)
+                                IS(((const uint8_t *)got[i].value)[j], (uint8_t)next);
+                            CHECK(got[i].key == NULL && got[i].headers_count == 0);
+                            if (timestamp != SPATE_TIMESTAMP_CLOCK)
+                                IS(got[i].timestamp, timestamp == SPATE_TIMESTAMP_CALLER ? next : 0);
+                            else
+                                CHECK(got[i].timestamp >= last && got[i].timestamp <= now_real());
+                            last = got[i].timestamp;
+                        }
+                }
+                CHECK(next >= TURNS - 64);
+                close_bench(b);
+                OK(spate_topic_delete(bus, "b", 0));
+            }
+    spate_bus_close(bus);
+}
+
 static void a_claim_tells_the_offset_before_it_is_published(void **state)
 {
     (void)state;
@@ -559,6 +628,7 @@ int main(void)
         PROC_TEST(all_consumers_see_the_same_records_in_the_same_order_exclusive),
         PROC_TEST(keys_headers_null_and_empty_come_out_as_they_went_in),
         PROC_TEST(timestamps_come_from_the_source_of_the_topic),
+        PROC_TEST(values_and_timestamps_are_right_whichever_way_they_were_published),
         PROC_TEST(a_claim_tells_the_offset_before_it_is_published),
         PROC_TEST(one_claim_at_a_time),
         PROC_TEST(an_abort_leaves_a_hole_in_a_concurrent_topic),

@@ -34,7 +34,7 @@ static void take(struct sp_writer *writer)
 {
     assert_true(sp_bias_ask(writer));
     assert_true(sp_bias_hold(writer));
-    sp_writer_learn(writer, SIZE);
+    sp_writer_learn(writer, SIZE, false);
 }
 
 static void append(struct sp_writer *writer, uint32_t count)
@@ -42,9 +42,9 @@ static void append(struct sp_writer *writer, uint32_t count)
     static const char value[SIZE] = "value";
 
     for (uint32_t i = 0; i < count; i++)
-        if (!sp_writer_append(writer, value, SIZE, sp_copy_words)) {
+        if (!sp_writer_append(writer, NULL, value, SIZE, sp_copy_words)) {
             assert_int_equal(sp_writer_reserve(writer, writer->stride), 0);
-            assert_true(sp_writer_append(writer, value, SIZE, sp_copy_words));
+            assert_true(sp_writer_append(writer, NULL, value, SIZE, sp_copy_words));
         }
 }
 
