@@ -1,8 +1,7 @@
 /* copy.h: copying values into a ring, by whole words.
  *
- * Every store covers whole aligned 8-byte words of the destination, and the last word is filled up with zeros. So a copy that a death cuts
- * short leaves each word old or new, never a mixture (ring/ring.h, STAMPS, says why that matters), and no other bytes need clearing.
- * memcpy promises neither. Pure functions, any thread. */
+ * Every store covers whole aligned 8-byte words of the destination, as wide as the machine has them, and the last word is filled up with
+ * zeros: a record's tail is deterministic. Pure functions, any thread. */
 #ifndef SP_BASE_COPY_H
 #define SP_BASE_COPY_H
 

@@ -111,12 +111,13 @@ static int attach(struct spate_topic *topic, uint32_t partition, enum sp_access 
 
 /* Page table entries for whoever will write or read here, but not for gigabytes: they cost time now, and at the death of the process,
  * which others wait for. The mirror is entered by one record a lap, and by what follows it up to the next look. */
-static void touch(struct spate_topic *topic, enum sp_access access, const struct sp_attachment *attachment)
+static void touch(struct spate_topic *topic, enum sp_access access, struct sp_attachment *attachment)
 {
     const uint64_t size = attachment->ring.capacity + sp_min(attachment->ring.capacity, TOUCH_MIRROR);
 
     if (access == SP_ACCESS_OBSERVE || topic->touched + size > TOUCH_MAX)
         return;
+    attachment->touched = size;
     topic->touched += size;
     sp_map_touch(&attachment->data_map, size, access == SP_ACCESS_PRODUCE);
 }
@@ -171,6 +172,7 @@ void sp_detach(struct spate_topic *topic, uint32_t partition, enum sp_access acc
     struct sp_attachment *attachment = topic->attachments[access][partition];
     if (--attachment->references == 0) {
         topic->attachments[access][partition] = NULL;
+        topic->touched -= attachment->touched;
         unmap(attachment);
     }
     pthread_mutex_unlock(&topic->mutex);

@@ -42,6 +42,7 @@ struct sp_attachment {
     struct sp_ring ring;
     struct sp_map header_map, data_map, cursors_map;
     uint32_t references; /* under the topic's mutex */
+    uint64_t touched;    /* bytes of it that count towards the topic's */
 };
 
 struct spate_topic {

@@ -464,8 +464,6 @@ int spate_abort(spate_producer *producer)
         return sp_fail(-ENOENT, "there is no open claim to abort");
     producer->open = NULL;
     producer->quick = producer->learnt;
-    if (producer->open_kind == SP_OPEN_LAID)
-        return 0; /* it is nothing yet */
     if (sp_writer_abort(&lane->writer))
         on_notice(producer, lane);
     return 0;
@@ -573,16 +571,25 @@ publish_otherwise(spate_producer *producer, const struct spate_record *record, i
     return notice(producer, lane);
 }
 
-/* One reading of the clock for all of them. */
-static void put_with_timestamps(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *records,
-                                uint32_t count)
+/* Records of the shape learnt. What the writer counts is written once, at the end.
+ *   size, is_stamped  constants, so that there is a loop for each
+ *   clock             the one reading for all of them */
+static inline __attribute__((always_inline)) void put_all(struct spate_producer *producer, struct sp_writer *writer,
+                                                          const struct spate_record *records, uint32_t count, uint32_t size,
+                                                          bool is_stamped, int64_t clock,
+                                                          void (*copy)(void *to, const void *from, size_t size))
 {
-    const int64_t clock = clock_of(producer, lane);
+    const uint64_t word = writer->word, stride = writer->stride;
+    uint64_t stamp = sp_stamp(writer->offset, writer->salt);
+    uint8_t *at = sp_writer_at(writer);
 
     for (uint32_t i = 0; i < count; i++) {
         const int64_t timestamp = producer->timestamp == SPATE_TIMESTAMP_CALLER ? records[i].timestamp : clock;
-        sp_writer_put(&lane->writer, &timestamp, records[i].value, records[i].value_size, sp_copy_words);
+        sp_writer_put(at, word, stamp, is_stamped ? &timestamp : NULL, records[i].value, size, copy);
+        at += stride;
+        stamp += SP_STAMP_STEP;
     }
+    writer->offset += count;
 }
 
 /* A batch of plain records of one size, on the fast path. Returns false, with nothing done, when it is none or has no room. */
@@ -599,14 +606,12 @@ static inline __attribute__((always_inline)) bool append_batch(struct spate_prod
     if (count * writer->stride > writer->ring->record_size_max || sp_writer_reserve(writer, count * writer->stride) != 0 ||
         !sp_writer_enter(writer))
         return false;
-    if (writer->has_timestamp)
-        put_with_timestamps(producer, lane, records, count);
-    else if (size == LINE_SIZE)
-        for (uint32_t i = 0; i < count; i++)
-            sp_writer_put(writer, NULL, records[i].value, LINE_SIZE, copy_line);
+    if (lane->line_shape != NO_SHAPE)
+        put_all(producer, writer, records, count, LINE_SIZE, false, 0, copy_line);
+    else if (writer->has_timestamp)
+        put_all(producer, writer, records, count, size, true, clock_of(producer, lane), sp_copy_words);
     else
-        for (uint32_t i = 0; i < count; i++)
-            sp_writer_put(writer, NULL, records[i].value, size, sp_copy_words);
+        put_all(producer, writer, records, count, size, false, 0, sp_copy_words);
     sp_writer_leave(writer);
     return true;
 }

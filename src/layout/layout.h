@@ -32,7 +32,8 @@
 
 /* 1  the first
  * 2  a claim clears the stamps inside it, which readers rely on; cursor states carry a generation
- * 3  the tail lags behind the records of an exclusive producer, and of one that holds the new bias */
+ * 3  the tail lags behind the records of an exclusive producer, and of one that holds the new bias
+ * 4  stamps are a golden step apart; a claim clears nothing */
 #define SP_LAYOUT_VERSION 4u
 
 #define SP_MAGIC(a, b, c, d)                                                                                                      \

@@ -63,7 +63,7 @@ struct sp_place sp_ring_claimed(const struct sp_ring *ring)
 }
 
 /* Bounds the walk behind a producer that goes on meanwhile: it settles sooner. */
-#define UNSETTLED_MAX (SPATE_BATCH_MAX + SP_SETTLE_SIZE / SP_RECORD_HEADER_SIZE)
+#define UNSETTLED_MAX (SPATE_BATCH_MAX + SP_SETTLE_SIZE_MAX / SP_RECORD_HEADER_SIZE)
 
 struct sp_place sp_ring_tail(const struct sp_ring *ring)
 {

@@ -187,7 +187,8 @@ int sp_writer_reserve(struct sp_writer *writer, uint64_t size)
                 return error;
         }
         mark_if_due(writer, writer->tail);
-        writer->at_end += sp_min(writer->soft_limit - writer->tail.position, sp_max(size, SP_SETTLE_SIZE));
+        const uint64_t some = sp_min(sp_max(SP_SETTLE_RECORDS * writer->stride, SP_SETTLE_SIZE_MIN), SP_SETTLE_SIZE_MAX);
+        writer->at_end += sp_min(writer->soft_limit - writer->tail.position, sp_max(size, some));
     }
     writer->offset_end = writer->offset + (uint64_t)(writer->at_end - sp_writer_at(writer)) / writer->stride;
     return 0;
@@ -423,7 +424,9 @@ uint32_t sp_writer_abort(struct sp_writer *writer)
 
     if (ring->mode == SPATE_MODE_EXCLUSIVE) {
         writer->claim_count = 0;
-        writer->at_end = sp_writer_at(writer); /* what was reserved for it would let others go unsettled for too long */
+        /* what was reserved for it would let others go unsettled for too long */
+        writer->at_end = sp_writer_at(writer);
+        writer->offset_end = writer->offset;
         return 0;
     }
     sp_ring_write_aborted(ring, writer->claim, writer->claim_size, count);

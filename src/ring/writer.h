@@ -12,8 +12,12 @@
 #include "base/hook.h"
 #include "ring/ring.h"
 
-/* What is written is settled, i.e. the tail word and the counters are brought up to date, when it is more than so many bytes. */
-#define SP_SETTLE_SIZE 8192u
+/* What is written is settled, i.e. the tail word and the counters are brought up to date, every 8 records. Not
+ * before 2 KiB, which is often enough for streams of small ones (whose readers go by the tail word, and give up when it does not move for
+ * 2 us: bus/poll.c); and after 8 KiB at the latest, unless one claim is larger, for smaller records may follow, and the walk over what is not settled is bounded (sp_ring_tail). */
+#define SP_SETTLE_RECORDS 8u
+#define SP_SETTLE_SIZE_MIN 2048u
+#define SP_SETTLE_SIZE_MAX 8192u
 
 struct sp_writer {
     /* Exclusive mode, or the bias: what is written next lies at base + offset * stride. So each record appended changes one word here,
@@ -105,7 +109,7 @@ static inline void sp_writer_leave(struct sp_writer *writer)
 }
 
 /* sp_writer_settle: bring the tail word and the counters up to date. Readers need neither, for they go by the stamps; whoever takes over
- * walks on from the tail. Done by itself every SP_SETTLE_SIZE bytes. With the bias: inside. */
+ * walks on from the tail. Done by itself as said above. With the bias: inside. */
 void sp_writer_settle(struct sp_writer *writer);
 
 /* sp_writer_close: before the slot is given back: settles, gives up the bias. */
@@ -169,22 +173,22 @@ static inline __attribute__((always_inline)) uint8_t *sp_writer_body(uint8_t *re
     return next + sizeof *timestamp;
 }
 
-/* sp_writer_put: write and stamp one record of the shape learnt; there is room, and we are inside.
- *   timestamp  NULL, a constant, where the shape has none */
-static inline __attribute__((always_inline)) void sp_writer_put(struct sp_writer *writer, const int64_t *timestamp,
-                                                                const void *value, size_t value_size,
+/* sp_writer_put: write one record at `at` and make it one; there is room, and we are inside. The writer's offset is the caller's to count
+ * on.
+ *   word, stamp  of its header
+ *   timestamp    NULL, a constant, where the shape has none
+ * Order          E1 */
+static inline __attribute__((always_inline)) void sp_writer_put(uint8_t *at, uint64_t word, uint64_t stamp,
+                                                                const int64_t *timestamp, const void *value, size_t value_size,
                                                                 void (*copy)(void *to, const void *from, size_t size))
 {
-    const uint64_t offset = writer->offset;
-    uint8_t *at = sp_writer_at(writer);
     struct sp_record_header *header = (struct sp_record_header *)(void *)at;
 
-    atomic_store_explicit(&header->word, writer->word, memory_order_relaxed); /* relaxed: before the stamp (E1) */
+    atomic_store_explicit(&header->word, word, memory_order_relaxed); /* relaxed: before the stamp (E1) */
     copy(sp_writer_body(at, timestamp), value, value_size);
     SP_HOOK("commit:stamp");
-    atomic_store_explicit(&header->stamp, sp_stamp(offset, writer->salt), memory_order_release); /* E1 commit */
+    atomic_store_explicit(&header->stamp, stamp, memory_order_release); /* E1 commit */
     SP_HOOK("commit:stamped");
-    writer->offset = offset + 1;
 }
 
 /* sp_writer_append: claim, copy and commit in one: a value of the size learnt, without key and headers, for who owns. This
@@ -199,7 +203,8 @@ static inline __attribute__((always_inline)) bool sp_writer_append(struct sp_wri
 {
     if (SP_UNLIKELY(writer->offset >= writer->offset_end || !sp_writer_enter(writer)))
         return false;
-    sp_writer_put(writer, timestamp, value, value_size, copy);
+    sp_writer_put(sp_writer_at(writer), writer->word, sp_stamp(writer->offset, writer->salt), timestamp, value, value_size, copy);
+    writer->offset++;
     sp_writer_leave(writer);
     return true;
 }

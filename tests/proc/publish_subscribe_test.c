@@ -357,6 +357,30 @@ static void values_and_timestamps_are_right_whichever_way_they_were_published(vo
     spate_bus_close(bus);
 }
 
+/* What was reserved for a large claim must not let many small records go unsettled, for the walk to the end of them is bounded. */
+static void small_records_behind_an_aborted_large_claim_are_all_counted(void **state)
+{
+    (void)state;
+    struct bench b = open_bench(1, SPATE_MODE_EXCLUSIVE, SPATE_TIMESTAMP_NONE, 16);
+    const struct spate_record large = {.partition = 0, .value_size = 200000}, small = {.partition = 0, .value = ""};
+    struct spate_claim claim;
+    int64_t first, next;
+
+    for (int i = 0; i < 4; i++) {
+        OK(spate_claim(b.producer, &large, &claim));
+        OK(i % 2 ? spate_abort(b.producer) : spate_commit(b.producer));
+        for (int n = 0; n < 5000; n++)
+            OK(spate_publish(b.producer, &small, 0, NULL));
+        OK(spate_offsets(b.consumer, 0, &first, &next));
+        IS(next, (i + 1) * 5000 + i / 2 + 1);
+        struct spate_record got[64];
+        while (spate_poll(b.consumer, got, 64, 0) > 0)
+            ;
+        OK(spate_release(b.consumer));
+    }
+    close_bench(b);
+}
+
 static void a_claim_tells_the_offset_before_it_is_published(void **state)
 {
     (void)state;
@@ -629,6 +653,7 @@ int main(void)
         PROC_TEST(keys_headers_null_and_empty_come_out_as_they_went_in),
         PROC_TEST(timestamps_come_from_the_source_of_the_topic),
         PROC_TEST(values_and_timestamps_are_right_whichever_way_they_were_published),
+        PROC_TEST(small_records_behind_an_aborted_large_claim_are_all_counted),
         PROC_TEST(a_claim_tells_the_offset_before_it_is_published),
         PROC_TEST(one_claim_at_a_time),
         PROC_TEST(an_abort_leaves_a_hole_in_a_concurrent_topic),

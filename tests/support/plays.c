@@ -193,11 +193,15 @@ const struct play plays[] = {
     {"claim, commit, exclusive", E, 0, SMALL, 1, LANE, act_claim_commit},
     {"claim, abort, rival", C, PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_abort},
     {"claim, abort, exclusive", E, 0, SMALL, 1, LANE, act_abort},
+    {"claim, commit, exclusive, again", E, PLAY_AGAIN, SMALL, 1, LANE, act_claim_commit},
+    {"claim, abort, exclusive, again", E, PLAY_AGAIN, SMALL, 1, LANE, act_abort},
     {"publish small, biased", C, PLAY_BIASED | PLAY_STOP, SMALL, 1, LANE, act_publish},
     {"publish small, biased, rival", C, PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_publish},
     {"publish batch, biased, rival", C, PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 8, LANE, act_publish_batch},
     {"claim, commit, biased, rival", C, PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_claim_commit},
     {"claim, abort, biased, rival", C, PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_abort},
+    {"claim, commit, biased, again, rival", C, PLAY_AGAIN | PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_claim_commit},
+    {"claim, abort, biased, again, rival", C, PLAY_AGAIN | PLAY_BIASED | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_abort},
     {"publish, taking the bias, rival", C, PLAY_ASKS | PLAY_RIVAL | PLAY_STOP, SMALL, 1, LANE, act_publish},
     {"publish, revoking a bias", C, PLAY_REVOKES | PLAY_STOP, SMALL, 1, LANE, act_publish},
     {"publish batch, revoking a bias", C, PLAY_REVOKES, SMALL, 8, LANE, act_publish_batch},
@@ -273,6 +277,10 @@ static int prepare(struct victim *victim)
         for (uint32_t i = 0; i < before && !error; i++) {
             next_value(victim, 0, true);
             error = act_publish(victim);
+        }
+        for (uint32_t i = 0; i < 3 && !error && play->flags & PLAY_AGAIN; i++) {
+            next_value(victim, 0, true);
+            error = act_claim_commit(victim);
         }
     }
     if (!error && play->open & PLAY_OPEN_CONSUMER)

@@ -20,6 +20,7 @@ enum play_flags {
     PLAY_BIASED = 512,   /* it has the bias */
     PLAY_ASKS = 1024,    /* it takes the bias in the act */
     PLAY_REVOKES = 2048, /* the rival has the bias */
+    PLAY_AGAIN = 4096,   /* the claim is one like those before */
 };
 
 struct victim {
