@@ -12,9 +12,10 @@
 #include "base/hook.h"
 #include "ring/ring.h"
 
-/* What is written is settled, i.e. the tail word and the counters are brought up to date, every 8 records. Not
- * before 2 KiB, which is often enough for streams of small ones (whose readers go by the tail word, and give up when it does not move for
- * 2 us: bus/poll.c); and after 8 KiB at the latest, unless one claim is larger, for smaller records may follow, and the walk over what is not settled is bounded (sp_ring_tail). */
+/* What is written is settled, i.e. the tail word and the counters are brought up to date, every 8 records. Not before 2 KiB, which is often
+ * enough for streams of small ones (their readers go by the tail word, and give up when it does not move for 2 us: bus/poll.c). After
+ * 8 KiB at the latest, unless one claim is larger, for smaller records may follow, and the walk over what is not settled is bounded
+ * (sp_ring_tail). */
 #define SP_SETTLE_RECORDS 8u
 #define SP_SETTLE_SIZE_MIN 2048u
 #define SP_SETTLE_SIZE_MAX 8192u
