@@ -109,16 +109,9 @@ static int work(void *memory, uint32_t index)
 int bounce_measure(const int cpus[2], const struct bounce_spec *spec, struct quantiles *ret)
 {
     struct shared *shared = crew_allocate(sizeof *shared);
-    struct spate_topic_config config;
 
-    if (!shared)
-        tool_out_of_memory();
     shared->spec = *spec;
-    spate_topic_config_init(&config);
-    config.mode = spec->mode;
-    config.ring_capacity = 1 << 20;
-    config.timestamp = SPATE_TIMESTAMP_NONE;
-    int error = temporary_create(shared->bus, topics, &config);
+    int error = temporary_create_plain(shared->bus, topics, spec->mode, 1 << 20);
     if (!error)
         error = crew_run(shared, cpus, 2, work);
     if (!error && shared->sums[0] != shared->sums[1])

@@ -41,8 +41,6 @@ static int copy(void *memory, uint32_t index)
 int copy_measure(int cpu, size_t size, double *ret_rate)
 {
     struct copy *shared = crew_allocate(sizeof *shared + size);
-    if (!shared)
-        tool_out_of_memory();
     shared->size = size;
     int error = crew_run(shared, &cpu, 1, copy);
     *ret_rate = shared->rate;
@@ -72,8 +70,6 @@ static int add(void *memory, uint32_t index)
 int fetch_add_measure(const int *cpus, unsigned count, double *ret_rate)
 {
     struct adders *shared = crew_allocate(sizeof *shared);
-    if (!shared)
-        tool_out_of_memory();
     int error = crew_run(shared, cpus, count, add);
     uint64_t begin = UINT64_MAX, end = 0;
     for (unsigned i = 0; i < count; i++) {

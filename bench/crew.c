@@ -22,7 +22,7 @@ void *crew_allocate(size_t size)
 {
     void *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
-        return NULL;
+        tool_out_of_memory();
     (void)madvise(shared, size, MADV_HUGEPAGE);
     memset(shared, 0, size); /* no page faults later */
     return shared;

@@ -18,7 +18,8 @@ struct crew { /* at the beginning of the shared memory */
     uint32_t limit; /* seconds that they may take; set before crew_run; 0: any */
 };
 
-/* crew_allocate: shared, zeroed memory of which the first part is a struct crew. Huge pages where the system gives them. NULL: none. */
+/* crew_allocate: shared, zeroed memory of which the first part is a struct crew. Huge pages where the system gives them.
+ * Where there is no memory the process ends with a message. */
 void *crew_allocate(size_t size);
 void crew_free(void *shared, size_t size);
 

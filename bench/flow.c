@@ -316,8 +316,6 @@ int flow_measure(const int *cpus, const struct flow_spec *spec, struct flow_resu
 {
     struct shared *shared = crew_allocate(sizeof *shared);
 
-    if (!shared)
-        tool_out_of_memory();
     shared->spec = *spec;
     shared->spec.records -= spec->records % spec->batch;
     int error = create_bus(shared);

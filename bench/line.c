@@ -67,8 +67,6 @@ static int throw_and_catch(void *memory, uint32_t index)
 int line_measure(const int cpus[2], uint32_t rounds, struct quantiles *ret)
 {
     struct shared *shared = crew_allocate(sizeof *shared);
-    if (!shared)
-        tool_out_of_memory();
     shared->rounds = rounds;
     int error = crew_run(shared, cpus, 2, throw_and_catch);
     if (!error && shared->sums[0] != shared->sums[1])

@@ -102,8 +102,6 @@ int spsc_measure(const int cpus[2], const struct spsc_spec *spec, double *ret_ra
     const size_t size = sizeof(struct shared) + spec->capacity;
     struct shared *shared = crew_allocate(size);
 
-    if (!shared)
-        tool_out_of_memory();
     shared->spec = *spec;
     shared->spec.records -= spec->records % batch_of(spec);
     int error = crew_run(shared, cpus, 2, work);

@@ -29,6 +29,17 @@ int temporary_create(char path[TEMPORARY_PATH_SIZE], const char *const *topics, 
     return error ? tool_failed(error, "cannot prepare a topic") : 0;
 }
 
+int temporary_create_plain(char path[TEMPORARY_PATH_SIZE], const char *const *topics, uint32_t mode, uint64_t ring)
+{
+    struct spate_topic_config config;
+
+    spate_topic_config_init(&config);
+    config.mode = mode;
+    config.ring_capacity = ring;
+    config.timestamp = SPATE_TIMESTAMP_NONE;
+    return temporary_create(path, topics, &config);
+}
+
 void temporary_remove(const char *path, const char *const *topics)
 {
     char file[TEMPORARY_PATH_SIZE + 16];

@@ -11,6 +11,10 @@
 /* temporary_create: a bus with the topics named (ended by NULL). `path` receives where it is, "" when there is none.
  * Returns 0, or an exit status after a message */
 int temporary_create(char path[TEMPORARY_PATH_SIZE], const char *const *topics, const struct spate_topic_config *config);
+
+/* temporary_create_plain: the same with topics of one partition, without timestamps. */
+int temporary_create_plain(char path[TEMPORARY_PATH_SIZE], const char *const *topics, uint32_t mode, uint64_t ring);
+
 void temporary_remove(const char *path, const char *const *topics);
 
 /* temporary_open: one topic of it, through a bus handle of its own. Returns 0, or as spate_topic_open. */

@@ -63,8 +63,6 @@ int wakeup_measure(const int cpus[2], double rate, uint32_t count, struct histog
 {
     struct shared *shared = crew_allocate(sizeof *shared);
 
-    if (!shared)
-        tool_out_of_memory();
     shared->rate = rate;
     shared->count = count;
     int error = crew_run(shared, cpus, 2, work);

@@ -140,8 +140,6 @@ int peer_measure(const struct peer *peer, const int *cpus, const struct peer_spe
     if (spec->producers > peer->producers_max || spec->consumers > peer->consumers_max)
         return PEER_CANNOT;
     struct peer_run *run = crew_allocate(size);
-    if (!run)
-        tool_out_of_memory();
     run->spec = *spec;
     run->number = ++number;
     run->crew.limit = LIMIT;
