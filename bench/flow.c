@@ -127,7 +127,7 @@ static int produce_all(struct source *source)
     const struct flow_spec *spec = source->spec;
     int result;
 
-    source->values = tool_allocate(spec->batch, spec->value_size);
+    source->values = payload_allocate(spec->batch, spec->value_size);
     for (uint32_t i = 0; i < spec->batch; i++)
         source->records[i] = (struct spate_record){.partition = source->partition,
                                                    .value = (uint8_t *)source->values + (size_t)i * spec->value_size,

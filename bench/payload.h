@@ -6,12 +6,25 @@
 #define BENCH_PAYLOAD_H
 
 #include <stdint.h>
+#include <stdlib.h>
+
+#include "cli/tool.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define PAYLOAD_NOT_UNROLLED _Pragma("GCC unroll 1") /* unrolled before it is vectorised, it would not be vectorised */
 #else
 #define PAYLOAD_NOT_UNROLLED
 #endif
+
+/* payload_allocate: memory for `count` values, each of which begins a cache line if sizes are multiples of it: who copies a line that he
+ * has just written in one store wants to load it in one. Ends the process when there is none; free with free. */
+static inline void *payload_allocate(uint64_t count, uint64_t size)
+{
+    void *values = NULL;
+    if (posix_memalign(&values, 64, count * size) != 0)
+        tool_out_of_memory();
+    return values;
+}
 
 static inline void payload_fill(uint64_t *words, uint64_t count, uint64_t n)
 {

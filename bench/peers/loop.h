@@ -97,7 +97,7 @@ PEER_INLINE int peer_open(const struct peer_calls *calls, struct peer_run *run, 
     const bool is_back = run->spec.traffic == PEER_ROUND_TRIP && sends == (index == 1);
 
     *end = (struct peer_end){.run = run, .channel = is_back, .index = index, .sends = sends, .value_size = run->spec.value_size};
-    end->value = tool_allocate(1, run->spec.value_size);
+    end->value = payload_allocate(1, run->spec.value_size);
     *ret = end;
     return calls->open(end);
 }

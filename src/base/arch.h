@@ -26,10 +26,15 @@ static inline void sp_pause(void)
 #endif
 }
 
-/* sp_prefetch_write: ask for a line in exclusive state, so that the load that follows does not fetch it shared first. */
+/* sp_prefetch_write: ask for a line in exclusive state, so that a load need not fetch it shared first, nor a store wait. */
 static inline void sp_prefetch_write(const void *address)
 {
+#if defined(__x86_64__)
+    /* not __builtin_prefetch, which without -mprfchw fetches the line shared; processors that do not know this do nothing */
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));
+#else
     __builtin_prefetch(address, 1, 3);
+#endif
 }
 
 /* Sanitizers instrument code that runs before they are ready: no ifunc in such builds. */

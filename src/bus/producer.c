@@ -433,19 +433,9 @@ static inline int notice(struct spate_producer *producer, struct sp_lane *lane)
     return on_notice(producer, lane);
 }
 
-int spate_commit(spate_producer *producer)
+/* Every claim but a laid one; `producer` has forgotten it already. */
+static int __attribute__((noinline)) commit_otherwise(struct spate_producer *producer, struct sp_lane *lane)
 {
-    if (SP_UNLIKELY(!producer || producer->magic != SP_PRODUCER_HANDLE))
-        return sp_handle_error(producer, "producer");
-    struct sp_lane *lane = producer->open;
-    if (SP_UNLIKELY(!lane))
-        return sp_fail(-ENOENT, "there is no open claim to commit");
-    producer->open = NULL;
-    producer->quick = producer->learnt;
-    if (producer->open_kind == SP_OPEN_LAID) {
-        sp_writer_stamp(&lane->writer);
-        return notice(producer, lane);
-    }
     const uint32_t noticed = producer->open_kind == SP_OPEN_BATCH ? sp_writer_commit_batch(&lane->writer, producer->sizes)
                                                                   : sp_writer_commit(&lane->writer);
     if (SP_UNLIKELY(noticed))
@@ -453,6 +443,27 @@ int spate_commit(spate_producer *producer)
     if (SP_UNLIKELY(lane->writer.alone >= lane->writer.alone_enough))
         ask_for_bias(producer, &lane->writer);
     return 0;
+}
+
+static int __attribute__((noinline)) nothing_to_commit(const struct spate_producer *producer)
+{
+    if (!producer || producer->magic != SP_PRODUCER_HANDLE)
+        return sp_handle_error(producer, "producer");
+    return sp_fail(-ENOENT, "there is no open claim to commit");
+}
+
+int spate_commit(spate_producer *producer)
+{
+    struct sp_lane *lane = SP_LIKELY(producer && producer->magic == SP_PRODUCER_HANDLE) ? producer->open : NULL;
+
+    if (SP_UNLIKELY(!lane))
+        return nothing_to_commit(producer);
+    producer->open = NULL;
+    producer->quick = producer->learnt;
+    if (producer->open_kind != SP_OPEN_LAID)
+        return commit_otherwise(producer, lane);
+    sp_writer_stamp(&lane->writer);
+    return notice(producer, lane);
 }
 
 int spate_abort(spate_producer *producer)
@@ -585,6 +596,7 @@ static inline __attribute__((always_inline)) void put_all(struct spate_producer 
 
     for (uint32_t i = 0; i < count; i++) {
         const int64_t timestamp = producer->timestamp == SPATE_TIMESTAMP_CALLER ? records[i].timestamp : clock;
+        sp_writer_fetch_ahead(at, size);
         sp_writer_put(at, word, stamp, is_stamped ? &timestamp : NULL, records[i].value, size, copy);
         at += stride;
         stamp += SP_STAMP_STEP;
@@ -634,21 +646,29 @@ static int __attribute__((noinline)) publish_batch_slowly(spate_producer *produc
     return 0;
 }
 
-/* A claim of a bare record like the one before. In exclusive mode it takes nothing but its header, for commit stamps it where it lies. */
-static inline bool lay(struct spate_producer *producer, struct sp_lane *lane, const struct spate_record *record,
-                       struct spate_claim *ret)
+static inline __attribute__((always_inline)) void hand_out(struct spate_producer *producer, struct sp_lane *lane,
+                                                           const struct spate_record *record, const int64_t *timestamp,
+                                                           unsigned kind, struct spate_claim *ret)
+{
+    *ret = (struct spate_claim){.value = sp_writer_body(sp_writer_at(&lane->writer), timestamp),
+                                .value_size = record->value_size,
+                                .partition = record->partition,
+                                .offset = (int64_t)lane->writer.offset};
+    open_claim(producer, lane, kind);
+    producer->learnt = lane;
+}
+
+/* A claim of a bare record like the one before, by who owns. In exclusive mode it takes nothing but its header, for commit stamps it where
+ * it lies. */
+static inline __attribute__((always_inline)) bool lay(struct spate_producer *producer, struct sp_lane *lane,
+                                                      const struct spate_record *record, struct spate_claim *ret)
 {
     struct sp_writer *writer = &lane->writer;
 
     if (SP_UNLIKELY(writer->guard ? !sp_writer_claim_biased(writer) : !sp_writer_lay(writer)))
         return false;
     const int64_t timestamp = writer->has_timestamp ? timestamp_of(producer, lane, record) : 0;
-    *ret = (struct spate_claim){.value = sp_writer_body(sp_writer_at(writer), writer->has_timestamp ? &timestamp : NULL),
-                                .value_size = record->value_size,
-                                .partition = record->partition,
-                                .offset = (int64_t)writer->offset};
-    open_claim(producer, lane, writer->guard ? SP_OPEN_ONE : SP_OPEN_LAID);
-    producer->learnt = lane;
+    hand_out(producer, lane, record, writer->has_timestamp ? &timestamp : NULL, writer->guard ? SP_OPEN_ONE : SP_OPEN_LAID, ret);
     return true;
 }
 
@@ -666,13 +686,25 @@ claim_otherwise(struct spate_producer *producer, const struct spate_record *reco
     return error;
 }
 
+/* With the bias, or a timestamp: the same, but it calls others, which needs registers saved. */
+static int __attribute__((noinline))
+claim_alike(struct spate_producer *producer, const struct spate_record *record, struct spate_claim *ret_claim)
+{
+    return lay(producer, producer->quick, record, ret_claim) ? 0 : claim_otherwise(producer, record, ret_claim);
+}
+
 int spate_claim(spate_producer *producer, const struct spate_record *record, struct spate_claim *ret_claim)
 {
     struct sp_lane *lane = SP_LIKELY(producer && record && ret_claim) ? producer->quick : NULL;
 
     if (SP_UNLIKELY(!lane || record->partition != lane->partition || record->value_size != lane->writer.value_size ||
-                    !is_bare(record) || !lay(producer, lane, record, ret_claim)))
+                    !is_bare(record)))
         return claim_otherwise(producer, record, ret_claim);
+    if (lane->writer.guard || lane->writer.has_timestamp)
+        return claim_alike(producer, record, ret_claim);
+    if (SP_UNLIKELY(!sp_writer_lay(&lane->writer)))
+        return claim_otherwise(producer, record, ret_claim);
+    hand_out(producer, lane, record, NULL, SP_OPEN_LAID, ret_claim);
     return 0;
 }
 

@@ -322,6 +322,7 @@ bool sp_writer_claim_biased(struct sp_writer *writer)
     writer->claim_size = writer->stride;
     writer->claim_count = 1;
     struct sp_record_header *header = (struct sp_record_header *)(void *)sp_writer_at(writer);
+    sp_writer_fetch_ahead((uint8_t *)header, writer->value_size);
     atomic_store_explicit(&header->word, writer->word, memory_order_relaxed); /* relaxed: before the stamp (E1) */
     return true;
 }

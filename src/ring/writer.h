@@ -20,6 +20,15 @@
 #define SP_SETTLE_SIZE_MIN 2048u
 #define SP_SETTLE_SIZE_MAX 8192u
 
+/* AHEAD. A line that is written next lies in a consumer's cache, or far away. Stores wait for theirs in order, so that one which has to be
+ * fetched keeps back all that follow. Therefore as many lines as a value has are asked for some way ahead of it; what has come by the time
+ * it is written need not be waited for. Not further ahead, for they may be taken from a consumer that still has to read them, and not more
+ * at once than a core's own cache keeps.
+ * Measured, cores half a microsecond apart: 64 B one by one 0.37 -> 0.50 of the hand-written ring, in batches 0.35 -> 0.58, 1 KiB
+ * 0.72 -> 1.04, 16 KiB 0.90 -> 1.00; a round trip is as before. At 1 or 4 KiB ahead a little less. */
+#define SP_AHEAD 2048u
+#define SP_AHEAD_MOST 16384u
+
 struct sp_writer {
     /* Exclusive mode, or the bias: what is written next lies at base + offset * stride. So each record appended changes one word here,
      * and not two: a store waits in the same queue as those to the ring, which miss the cache, and the queue is what limits a producer. */
@@ -134,6 +143,13 @@ int sp_writer_reserve(struct sp_writer *writer, uint64_t size);
 /* sp_writer_learn: from now on sp_writer_append takes values of this size, with a timestamp or without. */
 void sp_writer_learn(struct sp_writer *writer, uint32_t value_size, bool has_timestamp);
 
+/* sp_writer_fetch_ahead: ask for lines, as above, before a value of that size is written at `at`. There need be no memory there. */
+static inline __attribute__((always_inline)) void sp_writer_fetch_ahead(const uint8_t *at, uint64_t value_size)
+{
+    for (uint64_t i = 0; i < value_size && i < SP_AHEAD_MOST; i += 64)
+        sp_prefetch_write(at + SP_AHEAD + i);
+}
+
 /* sp_writer_lay: exclusive mode: begin a record of the shape learnt, of which timestamp and value are the caller's to write
  * (sp_writer_body). It is no record, and needs no undoing, before sp_writer_stamp.
  * Returns false when there is no room without a look (sp_writer_reserve)
@@ -143,6 +159,7 @@ static inline bool sp_writer_lay(struct sp_writer *writer)
     if (SP_UNLIKELY(writer->offset >= writer->offset_end))
         return false;
     struct sp_record_header *header = (struct sp_record_header *)(void *)sp_writer_at(writer);
+    sp_writer_fetch_ahead((uint8_t *)header, writer->value_size);
     atomic_store_explicit(&header->word, writer->word, memory_order_relaxed); /* relaxed: before the stamp (E1) */
     return true;
 }
@@ -204,7 +221,9 @@ static inline __attribute__((always_inline)) bool sp_writer_append(struct sp_wri
 {
     if (SP_UNLIKELY(writer->offset >= writer->offset_end || !sp_writer_enter(writer)))
         return false;
-    sp_writer_put(sp_writer_at(writer), writer->word, sp_stamp(writer->offset, writer->salt), timestamp, value, value_size, copy);
+    uint8_t *at = sp_writer_at(writer);
+    sp_writer_fetch_ahead(at, value_size);
+    sp_writer_put(at, writer->word, sp_stamp(writer->offset, writer->salt), timestamp, value, value_size, copy);
     writer->offset++;
     sp_writer_leave(writer);
     return true;
