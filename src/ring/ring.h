@@ -22,7 +22,7 @@
  * be cleared before it is written.
  *
  * EXCLUSIVE mode. One producer; it knows position and offset by heart. Claim: arithmetic. Commit: release-store of the stamp, and
- * nothing else: the tail word follows every 2 to 8 KiB, or every claim that is larger (writer.h). So everything below it is committed,
+ * nothing else: the tail word follows every 4 to 8 KiB, or every claim that is larger (writer.h). So everything below it is committed,
  * and up to a quarter of a ring behind it may be; whoever wants the exact end walks on over the stamps (sp_ring_tail), and so does the
  * successor of a dead producer, which left committed records or nothing. The records that are not settled never fill the ring, or else the
  * walk would begin in what overwrote them (tests/spin/exclusive.pml, never-settled).

@@ -12,12 +12,12 @@
 #include "base/hook.h"
 #include "ring/ring.h"
 
-/* What is written is settled, i.e. the tail word and the counters are brought up to date, every 8 records. Not before 2 KiB, which is often
+/* What is written is settled, i.e. the tail word and the counters are brought up to date, every 8 records. Not before 4 KiB, which is often
  * enough for streams of small ones (their readers go by the tail word, and give up when it does not move for 2 us: bus/poll.c). After
  * 8 KiB at the latest, unless one claim is larger, for smaller records may follow, and the walk over what is not settled is bounded
  * (sp_ring_tail). */
 #define SP_SETTLE_RECORDS 8u
-#define SP_SETTLE_SIZE_MIN 2048u
+#define SP_SETTLE_SIZE_MIN 4096u
 #define SP_SETTLE_SIZE_MAX 8192u
 
 /* AHEAD. A line that is written next lies in a consumer's cache, or far away. Stores wait for theirs in order, so that one which has to be
@@ -209,6 +209,18 @@ static inline __attribute__((always_inline)) void sp_writer_put(uint8_t *at, uin
     SP_HOOK("commit:stamped");
 }
 
+/* What it does when there is room and nobody to ask. */
+static inline __attribute__((always_inline)) void sp_writer_put_next(struct sp_writer *writer, const int64_t *timestamp,
+                                                                     const void *value, size_t value_size,
+                                                                     void (*copy)(void *to, const void *from, size_t size))
+{
+    uint8_t *at = sp_writer_at(writer);
+
+    sp_writer_fetch_ahead(at, value_size);
+    sp_writer_put(at, writer->word, sp_stamp(writer->offset, writer->salt), timestamp, value, value_size, copy);
+    writer->offset++;
+}
+
 /* sp_writer_append: claim, copy and commit in one: a value of the size learnt, without key and headers, for who owns. This
  * is the whole of Spate's fast path; the notice word is the caller's to look at.
  *   timestamp  as for sp_writer_put
@@ -219,12 +231,15 @@ static inline __attribute__((always_inline)) bool sp_writer_append(struct sp_wri
                                                                    const void *value, size_t value_size,
                                                                    void (*copy)(void *to, const void *from, size_t size))
 {
-    if (SP_UNLIKELY(writer->offset >= writer->offset_end || !sp_writer_enter(writer)))
+    if (SP_UNLIKELY(writer->offset >= writer->offset_end))
         return false;
-    uint8_t *at = sp_writer_at(writer);
-    sp_writer_fetch_ahead(at, value_size);
-    sp_writer_put(at, writer->word, sp_stamp(writer->offset, writer->salt), timestamp, value, value_size, copy);
-    writer->offset++;
+    if (SP_LIKELY(!writer->guard)) { /* asked once, not at entering and at leaving */
+        sp_writer_put_next(writer, timestamp, value, value_size, copy);
+        return true;
+    }
+    if (!sp_writer_enter(writer))
+        return false;
+    sp_writer_put_next(writer, timestamp, value, value_size, copy);
     sp_writer_leave(writer);
     return true;
 }

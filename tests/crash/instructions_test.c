@@ -111,14 +111,14 @@ static uint32_t count_steps(const struct count_case *of, uint32_t count)
 
 static const struct count_case cases[] = {
     /* what it took when this was written is behind each line */
-    {"publish, exclusive", EXCLUSIVE, 16, NONE, publish, 72},                      /* 55 */
-    {"publish, concurrent", CONCURRENT, 16, NONE, publish, 82},                    /* 65 */
-    {"publish, timestamps", CONCURRENT, 64, CLOCK, publish, 320},                  /* 259 */
-    {"batches of 32, exclusive", EXCLUSIVE, 16, NONE, publish_batches, 37},        /* 26 */
-    {"batches of 32, concurrent", CONCURRENT, 16, NONE, publish_batches, 38},      /* 27 */
-    {"batches of 32, timestamps", CONCURRENT, 64, CLOCK, publish_batches, 100},    /* 80 */
-    {"claim and commit, exclusive", EXCLUSIVE, 64, NONE, claim_and_commit, 135},   /* 114 */
-    {"claim and commit, concurrent", CONCURRENT, 64, NONE, claim_and_commit, 260}, /* 223 */
+    {"publish, exclusive", EXCLUSIVE, 16, NONE, publish, 66},                      /* 56 */
+    {"publish, concurrent", CONCURRENT, 16, NONE, publish, 79},                    /* 68 */
+    {"publish, timestamps", CONCURRENT, 64, CLOCK, publish, 320},                  /* 267 */
+    {"batches of 32, exclusive", EXCLUSIVE, 16, NONE, publish_batches, 37},        /* 29 */
+    {"batches of 32, concurrent", CONCURRENT, 16, NONE, publish_batches, 38},      /* 30 */
+    {"batches of 32, timestamps", CONCURRENT, 64, CLOCK, publish_batches, 100},    /* 91 */
+    {"claim and commit, exclusive", EXCLUSIVE, 64, NONE, claim_and_commit, 118},   /* 101 */
+    {"claim and commit, concurrent", CONCURRENT, 64, NONE, claim_and_commit, 260}, /* 243 */
     {"poll and release, exclusive", EXCLUSIVE, 16, NONE, poll_records, 37},        /* 30 */
     {"poll and release, concurrent", CONCURRENT, 16, NONE, poll_records, 37},      /* 30 */
     {"poll and release, timestamps", CONCURRENT, 64, CLOCK, poll_records, 42},     /* 34 */
