@@ -16,6 +16,7 @@ struct spate_end {
     spate_topic *topic;
     spate_producer *producer;
     spate_consumer *consumer;
+    struct spate_record record; /* what is sent, the same one each time: only its value changes */
     struct spate_record records[POLLED];
     int count, next;
 };
@@ -55,6 +56,7 @@ static int open_spate(struct peer_end *end)
 
     spate_producer_options_init(&producer);
     spate_consumer_options_init(&consumer);
+    mine->record = (struct spate_record){.partition = 0, .value = end->value, .value_size = end->value_size};
     producer.wait = consumer.wait = end->run->crowded ? SPATE_WAIT_YIELD : SPATE_WAIT_SPIN;
     int error = temporary_open(end->run->address, topics[end->channel], &mine->bus, &mine->topic);
     if (!error && end->sends)
@@ -67,13 +69,12 @@ static int open_spate(struct peer_end *end)
 PEER_INLINE void *claim(struct peer_end *end)
 {
     struct spate_end *mine = (struct spate_end *)end;
-    const struct spate_record record = {.partition = 0, .value_size = end->value_size};
     struct spate_claim place;
     int error;
 
     if (end->value_size <= COPIED_MAX)
         return end->value;
-    while ((error = spate_claim(mine->producer, &record, &place)) == -EAGAIN)
+    while ((error = spate_claim(mine->producer, &mine->record, &place)) == -EAGAIN)
         if ((error = spate_producer_wait(mine->producer, PATIENCE)) != 0)
             break;
     if (error) {
@@ -86,10 +87,9 @@ PEER_INLINE void *claim(struct peer_end *end)
 PEER_INLINE int send_value(struct peer_end *end)
 {
     struct spate_end *mine = (struct spate_end *)end;
-    const struct spate_record record = {.partition = 0, .value = end->value, .value_size = end->value_size};
 
     int error =
-        end->value_size <= COPIED_MAX ? spate_publish(mine->producer, &record, PATIENCE, NULL) : spate_commit(mine->producer);
+        end->value_size <= COPIED_MAX ? spate_publish(mine->producer, &mine->record, PATIENCE, NULL) : spate_commit(mine->producer);
     return error ? tool_failed(error, "Spate") : 0;
 }
 
