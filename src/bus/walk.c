@@ -32,7 +32,20 @@ static uint64_t find_lowest(const struct sp_ring *ring, struct sp_place *ret_tai
     return ret_tail->position > ring->capacity ? ret_tail->position - ring->capacity : 0;
 }
 
-/* Where no mark can be used: the first bytes that look like a stamp. */
+/* A stamp there may be left from an earlier lap, in the padding of a record or in what a dead producer never wrote. So what it leads to has
+ * to have one, too. */
+static bool is_followed(const struct sp_ring *ring, struct sp_place place, struct sp_place tail)
+{
+    uint64_t size;
+    uint32_t count;
+
+    if (!sp_ring_step(ring, place, &size, &count) || size > tail.position - place.position || count > tail.offset - place.offset)
+        return false;
+    const struct sp_place next = {place.position + size, place.offset + count};
+    return next.position == tail.position ? next.offset == tail.offset : sp_ring_is_committed(ring, next);
+}
+
+/* Where no mark can be used: the first bytes that look like a record. */
 static struct sp_place scan(const struct sp_ring *ring, uint64_t lowest, struct sp_place tail)
 {
     const uint64_t unit = (uint64_t)1 << ring->unit_shift;
@@ -40,8 +53,10 @@ static struct sp_place scan(const struct sp_ring *ring, uint64_t lowest, struct 
     for (uint64_t position = sp_align_up(lowest, unit); position < tail.position; position += unit) {
         uint64_t stamp = atomic_load_explicit(&sp_ring_record(ring, position)->stamp, memory_order_acquire); /* E1 commit */
         uint64_t offset = sp_stamp_offset(stamp, ring->salt);
-        if (offset < tail.offset && tail.offset - offset <= (tail.position - position) / SP_RECORD_HEADER_SIZE)
-            return (struct sp_place){position, offset};
+        const struct sp_place place = {position, offset};
+        if (offset < tail.offset && tail.offset - offset <= (tail.position - position) / SP_RECORD_HEADER_SIZE &&
+            is_followed(ring, place, tail))
+            return place;
     }
     return tail;
 }

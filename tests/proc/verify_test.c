@@ -611,6 +611,38 @@ static void each_rule_reports_the_damage_planted_for_it(void **state)
     close_patient(&p);
 }
 
+/* Without marks a walk begins at the first thing that looks like a record. What an earlier lap left behind is none. */
+static void a_stale_stamp_is_no_record(void **state)
+{
+    (void)state;
+    struct patient p;
+    struct sp_ring ring;
+    struct found found = {0};
+    struct spate_verify_result result;
+
+    open_patient(&p);
+    struct sp_ring_header *header = p.lapped;
+    sp_ring_init(&ring, header, p.parts[LAPPED].bytes + header->data_offset, p.cursors);
+    const uint64_t lowest = sp_ring_oldest_position(&ring), unit = (uint64_t)1 << ring.unit_shift;
+    const struct sp_place tail = sp_ring_claimed(&ring), first = sp_mark_oldest(&ring, lowest);
+    CHECK(lowest > 0 && first.position < tail.position);
+    uint64_t size;
+    uint32_t count;
+    CHECK(sp_ring_step(&ring, first, &size, &count) && size > unit);
+    memset(header->marks, 0, sizeof header->marks);
+    /* what lies before the first record is the end of one that is half overwritten; without it, put it into that record */
+    const uint64_t stale = first.position > lowest ? lowest : first.position + unit;
+    struct sp_record_header *planted = (void *)(ring.data + (stale & ring.mask));
+    planted->stamp = sp_stamp(tail.offset - 200, ring.salt);
+    planted->word = sp_record_word(100, 0, SP_RECORD_DATA);
+    if (stale != lowest) /* and begin there */
+        ((struct sp_record_header *)(void *)(ring.data + (first.position & ring.mask)))->stamp = 0;
+    OK(spate_verify(p.bus, "lapped", &result, add, &found));
+    CHECKF(found.count == 0 && result.records > 100, "%llu records, and:\n%s", (unsigned long long)result.records, found.text);
+    heal(&p);
+    close_patient(&p);
+}
+
 /* Words in quotes with a hyphen in them are the rules' names. */
 static void check_source(const char *name)
 {
@@ -871,6 +903,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PROC_TEST(each_rule_reports_the_damage_planted_for_it),
         PROC_TEST(each_rule_has_a_planted_damage),
+        PROC_TEST(a_stale_stamp_is_no_record),
         PROC_TEST(files_that_are_missing_or_cut_are_violations),
         PROC_TEST(what_the_dead_leave_is_no_violation),
         PROC_TEST(a_busy_bus_has_no_violations),
