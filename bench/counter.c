@@ -1,11 +1,15 @@
-/* counter.c: one perf event.
+/* counter.c: one perf event, or a child that is traced.
  *
- * Called by the processes of flow.c. */
+ * Called by flow.c and its processes. */
 #include "counter.h"
 
 #include <linux/perf_event.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int counter_start(void)
@@ -30,4 +34,58 @@ uint64_t counter_stop(int counter)
         count = 0;
     close(counter);
     return count;
+}
+
+void counter_mark(void)
+{
+    (void)raise(SIGSTOP);
+}
+
+static bool resume(pid_t child, enum __ptrace_request how, int *ret_status)
+{
+    return ptrace(how, child, NULL, NULL) == 0 && waitpid(child, ret_status, 0) == child && WIFSTOPPED(*ret_status);
+}
+
+static bool is_mark(int status)
+{
+    return WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP;
+}
+
+/* From one mark to the next. 0: the child ended before, or was stopped by something else. */
+static uint64_t step_to_mark(pid_t child)
+{
+    uint64_t steps = 0;
+    int status = 0;
+
+    while (resume(child, PTRACE_SINGLESTEP, &status) && !is_mark(status)) {
+        if (WSTOPSIG(status) != SIGTRAP)
+            return 0;
+        steps++;
+    }
+    return is_mark(status) ? steps : 0;
+}
+
+uint64_t counter_step(int (*body)(void *context), void *context)
+{
+    uint64_t steps = 0;
+    int status = 0;
+
+    pid_t child = fork();
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            _exit(1);
+        _exit(body(context));
+    }
+    if (child < 0)
+        return 0;
+    bool alive = waitpid(child, &status, 0) == child && WIFSTOPPED(status);
+    if (is_mark(status))
+        steps = step_to_mark(child);
+    if (steps && ptrace(PTRACE_CONT, child, NULL, NULL) == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status))
+        return WEXITSTATUS(status) == 0 ? steps : 0;
+    if (alive) {
+        (void)kill(child, SIGKILL);
+        (void)waitpid(child, &status, 0);
+    }
+    return 0;
 }

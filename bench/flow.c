@@ -199,29 +199,44 @@ static uint64_t records_read(const struct flow_spec *spec)
     return spec->pairs ? spec->records : spec->records * spec->producers;
 }
 
-static int consume(struct shared *shared, struct member *me, int32_t partition, spate_topic *topic)
+static int open_consumer(const struct flow_spec *spec, const int32_t *partition, spate_topic *topic, spate_consumer **ret)
 {
-    const struct flow_spec *spec = &shared->spec;
     struct spate_consumer_options options;
-    struct spate_record records[BATCH_MAX];
-    spate_consumer *consumer;
 
     spate_consumer_options_init(&options);
     options.wait = spec->wait;
-    options.partitions = &partition;
+    options.partitions = partition;
     options.partitions_count = 1;
-    int error = spate_consumer_open(topic, &options, &consumer);
+    return spate_consumer_open(topic, &options, ret);
+}
+
+static int read_records(const struct flow_spec *spec, spate_consumer *consumer, uint64_t left, uint64_t *sum)
+{
+    struct spate_record records[BATCH_MAX];
+
+    while (left > 0) {
+        int count = spate_poll(consumer, records, BATCH_MAX, PATIENCE);
+        if (count < 0)
+            return count;
+        *sum += sum_values(records, count, spec->value_size / 8);
+        left -= (uint64_t)count;
+    }
+    return 0;
+}
+
+static int consume(struct shared *shared, struct member *me, int32_t partition, spate_topic *topic)
+{
+    const struct flow_spec *spec = &shared->spec;
+    spate_consumer *consumer;
+
+    int error = open_consumer(spec, &partition, topic, &consumer);
     if (error)
         return error;
     if (crew_meet(&shared->crew, 0))
         return -EINTR;
-    for (uint64_t left = records_read(spec); left > 0;) {
-        int count = spate_poll(consumer, records, BATCH_MAX, PATIENCE);
-        if (count < 0)
-            return count;
-        me->sum += sum_values(records, count, spec->value_size / 8);
-        left -= (uint64_t)count;
-    }
+    error = read_records(spec, consumer, records_read(spec), &me->sum);
+    if (error)
+        return error;
     me->end = ticks_now();
     spate_consumer_close(consumer);
     return 0;
@@ -325,6 +340,55 @@ int flow_measure(const int *cpus, const struct flow_spec *spec, struct flow_resu
         error = check(shared);
     if (!error)
         sum_up(shared, ret);
+    temporary_remove(shared->bus, topics);
+    crew_free(shared, sizeof *shared);
+    return error;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- in turns */
+
+#define TURN_MAX 512u /* records */
+#define TURNS 100     /* the last one is counted: by then a lone producer has got the bias */
+
+static int take_turns(void *context)
+{
+    struct shared *shared = context;
+    const struct flow_spec *spec = &shared->spec;
+    const int32_t partition = 0;
+    struct source source = {.spec = spec, .partition = partition};
+    spate_consumer *consumer = NULL;
+    spate_bus *bus = NULL;
+    spate_topic *topic = NULL;
+    uint64_t sum = 0;
+
+    int error = temporary_open(shared->bus, TOPIC, &bus, &topic);
+    if (!error)
+        error = open_consumer(spec, &partition, topic, &consumer);
+    if (!error)
+        error = spate_producer_open(topic, NULL, &source.producer);
+    for (int turn = 1; turn <= TURNS && !error; turn++) {
+        if (turn == TURNS)
+            counter_mark();
+        error = produce_all(&source);
+        if (!error)
+            error = read_records(spec, consumer, spec->records, &sum);
+    }
+    counter_mark();
+    return error || sum != TURNS * payload_expected(spec->records, spec->value_size / 8);
+}
+
+int flow_count(const struct flow_spec *spec, double *ret)
+{
+    struct shared *shared = crew_allocate(sizeof *shared);
+    const uint64_t most = spec->ring / 4 / (spec->value_size + 256);
+
+    shared->spec = *spec;
+    shared->spec.producers = shared->spec.consumers = 1;
+    shared->spec.pairs = false;
+    shared->spec.rival = 0;
+    shared->spec.records = (most < TURN_MAX ? most : TURN_MAX) / spec->batch * spec->batch;
+    int error = create_bus(shared);
+    *ret = error ? 0 : (double)counter_step(take_turns, shared) / (double)shared->spec.records;
     temporary_remove(shared->bus, topics);
     crew_free(shared, sizeof *shared);
     return error;

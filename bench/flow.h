@@ -42,4 +42,10 @@ struct flow_result {
  * Returns 0, or as crew_run */
 int flow_measure(const int *cpus, const struct flow_spec *spec, struct flow_result *ret);
 
+/* flow_count: user-mode instructions per record of one producer and one consumer of that kind, which take turns in one process and so never
+ * wait; for machines that cannot count (flow_result.instructions is 0). Takes up to a second.
+ *   ret    0: there is no way here
+ * Returns 0, or an exit status after a message */
+int flow_count(const struct flow_spec *spec, double *ret);
+
 #endif
