@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -41,51 +42,48 @@ void counter_mark(void)
     (void)raise(SIGSTOP);
 }
 
+/* Lets the child go on; false once it has ended. */
 static bool resume(pid_t child, enum __ptrace_request how, int *ret_status)
 {
     return ptrace(how, child, NULL, NULL) == 0 && waitpid(child, ret_status, 0) == child && WIFSTOPPED(*ret_status);
 }
 
-static bool is_mark(int status)
-{
-    return WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP;
-}
-
-/* From one mark to the next. 0: the child ended before, or was stopped by something else. */
-static uint64_t step_to_mark(pid_t child)
+/* From one mark to the next; 0 when something else stops the child, or ends it. */
+static uint64_t step_to_mark(pid_t child, int *status)
 {
     uint64_t steps = 0;
-    int status = 0;
 
-    while (resume(child, PTRACE_SINGLESTEP, &status) && !is_mark(status)) {
-        if (WSTOPSIG(status) != SIGTRAP)
+    while (resume(child, PTRACE_SINGLESTEP, status)) {
+        if (WSTOPSIG(*status) == SIGSTOP)
+            return steps;
+        if (WSTOPSIG(*status) != SIGTRAP)
             return 0;
         steps++;
     }
-    return is_mark(status) ? steps : 0;
+    return 0;
 }
 
 uint64_t counter_step(int (*body)(void *context), void *context)
 {
+    const pid_t parent = getpid();
     uint64_t steps = 0;
     int status = 0;
 
     pid_t child = fork();
     if (child == 0) {
-        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
             _exit(1);
         _exit(body(context));
     }
-    if (child < 0)
+    if (child < 0 || waitpid(child, &status, 0) != child)
         return 0;
-    bool alive = waitpid(child, &status, 0) == child && WIFSTOPPED(status);
-    if (is_mark(status))
-        steps = step_to_mark(child);
-    if (steps && ptrace(PTRACE_CONT, child, NULL, NULL) == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status))
-        return WEXITSTATUS(status) == 0 ? steps : 0;
-    if (alive) {
+    if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP)
+        steps = step_to_mark(child, &status);
+    if (steps)
+        (void)resume(child, PTRACE_CONT, &status); /* to its end */
+    if (WIFSTOPPED(status)) {
         (void)kill(child, SIGKILL);
         (void)waitpid(child, &status, 0);
     }
-    return 0;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? steps : 0;
 }

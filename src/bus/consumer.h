@@ -41,8 +41,8 @@ struct spate_consumer {
 /* sp_consumer_poll: one look at all lanes (is_patient: as sp_reader_poll). Returns records, 0, -EOVERFLOW, -ESTALE. */
 int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *records, uint32_t count, bool is_patient);
 
-/* sp_consumer_release: give back what the last poll gave. */
-void sp_consumer_release(struct spate_consumer *consumer);
+/* sp_consumer_release: give back what the last poll gave or stepped over. Returns whether that was anything. */
+bool sp_consumer_release(struct spate_consumer *consumer);
 
 /* sp_consumer_unstick: look at lanes that stand before claims that are not committed: step over the dead. Called when a poll
  * found nothing.

@@ -16,6 +16,7 @@
 #define STREAM_REST ((int64_t)500)         /* ns between two looks at a producer's tail word: each costs it a cache miss */
 #define STREAM_PATIENCE (2 * SP_NS_PER_US) /* without anything new, before it is no stream any more */
 #define STUCK_LOOK_EVERY 64u               /* empty polls with timeout 0 between two looks */
+#define HOLES_MAX 64u /* looks in one poll that find only aborted records: bounds what a hostile producer can do */
 
 static int report_gap(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t cause, uint64_t first, uint64_t next)
 {
@@ -101,14 +102,17 @@ int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *recor
     return (int)n;
 }
 
-void sp_consumer_release(struct spate_consumer *consumer)
+bool sp_consumer_release(struct spate_consumer *consumer)
 {
+    bool has_moved = false;
+
     for (uint32_t i = 0; i < consumer->lanes_count; i++) {
         struct sp_consumer_lane *lane = &consumer->lanes[i];
         struct sp_ring *ring = &lane->attachment->ring;
         if (!lane->touched)
             continue;
         lane->touched = false;
+        has_moved = true;
         lane->reader.first = lane->reader.next;
         sp_reader_release(&lane->reader);
         if (SP_UNLIKELY(!consumer->topic->bus->registry.membarrier))
@@ -117,6 +121,7 @@ void sp_consumer_release(struct spate_consumer *consumer)
         if (SP_UNLIKELY(atomic_load_explicit(&ring->cursors->space_notice, memory_order_relaxed) & SP_NOTICE))
             sp_wake_space(ring);
     }
+    return has_moved;
 }
 
 static int unstick_lane(struct spate_consumer *consumer, struct sp_consumer_lane *lane, int64_t now, bool *ret_pending)
@@ -197,6 +202,7 @@ static int wait_and_poll(struct spate_consumer *consumer, struct spate_record *r
 {
     const int64_t since = sp_clock_monotonic(), deadline = sp_deadline(timeout);
     int64_t now = since;
+    uint32_t holes = 0;
     bool pending = false;
 
     /* In a stream, first stay behind for a while. */
@@ -231,10 +237,13 @@ static int wait_and_poll(struct spate_consumer *consumer, struct spate_record *r
                 return slept;
         }
         int n = sp_consumer_poll(consumer, records, count, false);
-        if (n != 0 || (timeout == 0 && !moved))
+        if (n != 0)
             return n;
-        sp_consumer_release(consumer); /* what was stepped over: aborted, dead, not wanted; nobody has views of it */
-        if (slept || moved)
+        /* what was stepped over: aborted, dead, not wanted; nobody has views of it */
+        const bool has_moved = sp_consumer_release(consumer) && holes++ < HOLES_MAX;
+        if (timeout == 0 && !moved && !has_moved)
+            return 0;
+        if (slept || moved || has_moved)
             i = UINT32_MAX; /* look again at once */
     }
 }
@@ -247,8 +256,9 @@ int spate_poll(spate_consumer *consumer, struct spate_record *records, uint32_t 
         return sp_fail(-EINVAL, "records is NULL or count is 0");
     sp_consumer_release(consumer);
     int n = sp_consumer_poll(consumer, records, count, timeout != 0);
-    if (SP_UNLIKELY(n == 0))
-        sp_consumer_release(consumer);
+    for (uint32_t looks = 0; SP_UNLIKELY(n == 0) && sp_consumer_release(consumer) && looks < HOLES_MAX; looks++)
+        n = sp_consumer_poll(consumer, records, count,
+                             timeout != 0); /* what was stepped over is no reason to say that there is nothing */
     if (SP_LIKELY(n != 0)) {
         if (SP_UNLIKELY(consumer->armed))
             sp_consumer_disarm(consumer);

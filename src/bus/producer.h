@@ -18,7 +18,7 @@
 #include "ring/record.h"
 
 #define SP_LINE_VALUE 64u      /* the value size that has a path of its own */
-#define SP_NO_SHAPE UINT64_MAX /* partition -1: of no lane */
+#define SP_NO_SHAPE UINT64_MAX /* the head of no record that can be published; but callers may ask for it */
 /* bytes to one partition before records without key go to the next, as Kafka's sticky partitioner does by batch */
 #define SP_STICKY_SIZE 16384u
 

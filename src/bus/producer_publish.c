@@ -159,8 +159,10 @@ static int __attribute__((noinline))
 publish_stamped(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
 {
     struct sp_lane *lane = producer->quick;
-    const int64_t timestamp = sp_producer_timestamp(producer, lane, record);
 
+    if (SP_UNLIKELY(lane->writer.offset >= lane->writer.offset_end)) /* before the clock is read in vain */
+        return publish_otherwise(producer, record, timeout, ret_offset);
+    const int64_t timestamp = sp_producer_timestamp(producer, lane, record);
     if (SP_UNLIKELY(!sp_writer_append(&lane->writer, &timestamp, record->value, record->value_size, copy_short)))
         return publish_otherwise(producer, record, timeout, ret_offset);
     if (ret_offset)
@@ -187,8 +189,8 @@ static inline __attribute__((always_inline)) int publish_one(spate_producer *pro
 {
     struct sp_lane *lane = SP_LIKELY(producer && record) ? producer->quick : NULL;
 
-    if (SP_UNLIKELY(!lane || sp_record_head(record) != lane->line_shape || !sp_record_is_plain(record) ||
-                    !sp_writer_append(&lane->writer, NULL, record->value, SP_LINE_VALUE, copy_line)))
+    if (SP_UNLIKELY(!lane || sp_record_head(record) != lane->line_shape || record->value_size != SP_LINE_VALUE ||
+                    !sp_record_is_plain(record) || !sp_writer_append(&lane->writer, NULL, record->value, SP_LINE_VALUE, copy_line)))
         return publish_alike(producer, record, timeout, ret_offset);
     if (ret_offset)
         *ret_offset = (int64_t)lane->writer.offset - 1;

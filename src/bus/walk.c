@@ -32,8 +32,19 @@ static uint64_t find_lowest(const struct sp_ring *ring, struct sp_place *ret_tai
     return ret_tail->position > ring->capacity ? ret_tail->position - ring->capacity : 0;
 }
 
+static bool is_claimed_from(const struct sp_ring *ring, uint64_t position)
+{
+    for (uint32_t i = 0; i < ring->producers_max; i++) {
+        const uint64_t claim = atomic_load_explicit(&ring->producers[i].claim, memory_order_acquire); /* E4 slot */
+        const uint64_t phase = claim & SP_PHASE_MASK;
+        if ((phase == SP_PHASE_INTENT || phase == SP_PHASE_CLAIMED) && claim - phase == position)
+            return true;
+    }
+    return false;
+}
+
 /* A stamp there may be left from an earlier lap, in the padding of a record or in what a dead producer never wrote. So what it leads to has
- * to have one, too. */
+ * to have one too, or to be the beginning of a claim. */
 static bool is_followed(const struct sp_ring *ring, struct sp_place place, struct sp_place tail)
 {
     uint64_t size;
@@ -42,7 +53,8 @@ static bool is_followed(const struct sp_ring *ring, struct sp_place place, struc
     if (!sp_ring_step(ring, place, &size, &count) || size > tail.position - place.position || count > tail.offset - place.offset)
         return false;
     const struct sp_place next = {place.position + size, place.offset + count};
-    return next.position == tail.position ? next.offset == tail.offset : sp_ring_is_committed(ring, next);
+    return next.position == tail.position ? next.offset == tail.offset
+                                          : sp_ring_is_committed(ring, next) || is_claimed_from(ring, next.position);
 }
 
 /* Where no mark can be used: the first bytes that look like a record. */

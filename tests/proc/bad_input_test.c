@@ -378,6 +378,47 @@ static void a_record_has_its_limit(void **state)
     free(bytes);
 }
 
+/* After records of one shape the next one is expected to be like them: one that only looks so is no record. */
+static void a_record_beyond_all_limits_is_refused_on_every_path(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {16, 64, 100};
+    static char value[128];
+    spate_bus *bus = proc_open();
+    char name[16];
+
+    for (uint32_t i = 0; i < 12; i++) {
+        const uint32_t size = sizes[i % 3];
+        struct spate_topic_config config = proc_config(1, SPATE_RING_MIN, i < 6 ? SPATE_MODE_EXCLUSIVE : SPATE_MODE_CONCURRENT);
+        config.timestamp = i % 6 < 3 ? SPATE_TIMESTAMP_NONE : SPATE_TIMESTAMP_CLOCK;
+        config.alignment = 16;
+        snprintf(name, sizeof name, "shape-%u", i);
+        OK(spate_topic_create(bus, name, &config));
+        spate_topic *topic = proc_topic(bus, name);
+        spate_producer *producer = proc_producer(topic);
+        struct spate_record record = {.partition = 0, .value = value, .value_size = size};
+        const struct spate_record bad[] = {{.partition = SPATE_ANY, .value = value, .value_size = UINT32_MAX},
+                                           {.partition = 0, .value = value, .value_size = UINT32_MAX},
+                                           {.partition = SPATE_ANY, .value = value, .value_size = 1u << 31}};
+        struct spate_claim claim;
+        int64_t offset = -1;
+        for (int n = 0; n < 200; n++) /* by then a lone producer has the bias */
+            OK(spate_publish(producer, &record, 0, &offset));
+        IS(offset, 199);
+        for (size_t b = 0; b < sizeof bad / sizeof bad[0]; b++) {
+            IS(spate_publish(producer, &bad[b], 0, NULL), -EMSGSIZE);
+            IS(spate_publish_batch(producer, &bad[b], 1, 0, NULL), -EMSGSIZE);
+            IS(spate_claim(producer, &bad[b], &claim), -EMSGSIZE);
+            OK(spate_publish(producer, &record, 0, &offset));
+            IS(offset, 200 + (int64_t)b);
+        }
+        spate_producer_close(producer);
+        spate_topic_close(topic);
+        OK(spate_topic_delete(bus, name, 0));
+    }
+    spate_bus_close(bus);
+}
+
 static void full_tables_are_named_and_empty_again_after_closing(void **state)
 {
     (void)state;
@@ -536,6 +577,7 @@ int main(void)
         PROC_TEST(what_is_no_file_neither_hangs_nor_misleads),
         PROC_TEST(without_room_nothing_is_left_behind),
         PROC_TEST(a_record_has_its_limit),
+        PROC_TEST(a_record_beyond_all_limits_is_refused_on_every_path),
         PROC_TEST(full_tables_are_named_and_empty_again_after_closing),
         PROC_TEST(a_bus_takes_just_so_many_participants),
         PROC_TEST(an_exclusive_partition_takes_one_producer),

@@ -463,6 +463,39 @@ static void an_abort_leaves_a_hole_in_a_concurrent_topic(void **state)
     close_bench(b);
 }
 
+/* Also to who stays behind because much came at once, and now sees only holes up to where it looks. */
+static void no_hole_looks_like_the_end(void **state)
+{
+    (void)state;
+    spate_bus *bus = proc_open();
+    struct spate_record records[20], record = {.partition = 0, .value_size = 16};
+    struct spate_claim claim;
+    int n, total = 0;
+
+    proc_create(bus, "t", 1, 256 << 10, SPATE_MODE_CONCURRENT);
+    spate_topic *topic = proc_topic(bus, "t");
+    spate_producer *producer = proc_producer(topic);
+    spate_consumer *consumer = proc_consumer(topic, SPATE_POLICY_GATE, SPATE_START_BEGINNING, 0);
+    for (uint64_t i = 0; i < 40; i++)
+        proc_publish(producer, 0, 16, 0, i);
+    for (int i = 0; i < 2; i++)
+        IS(spate_poll(consumer, records, 20, 0), 20);
+    for (int i = 0; i < 300; i++) {
+        OK(spate_claim(producer, &record, &claim));
+        OK(spate_abort(producer));
+    }
+    for (uint64_t i = 0; i < 20; i++)
+        proc_publish(producer, 0, 16, 0, 40 + i);
+    while ((n = spate_poll(consumer, records, 20, 0)) > 0)
+        total += n;
+    IS(n, 0);
+    IS(total, 20);
+    spate_consumer_close(consumer);
+    spate_producer_close(producer);
+    spate_topic_close(topic);
+    spate_bus_close(bus);
+}
+
 static void an_abort_leaves_nothing_in_an_exclusive_topic(void **state)
 {
     (void)state;
@@ -657,6 +690,7 @@ int main(void)
         PROC_TEST(a_claim_tells_the_offset_before_it_is_published),
         PROC_TEST(one_claim_at_a_time),
         PROC_TEST(an_abort_leaves_a_hole_in_a_concurrent_topic),
+        PROC_TEST(no_hole_looks_like_the_end),
         PROC_TEST(an_abort_leaves_nothing_in_an_exclusive_topic),
         PROC_TEST(an_abandoned_claim_is_aborted_by_closing),
         PROC_TEST(batches_are_published_in_one_piece_and_in_order),
