@@ -62,6 +62,14 @@ static inline bool append(struct spate_producer *producer, struct sp_lane *lane,
     return sp_writer_append(&lane->writer, &timestamp, record->value, record->value_size, copy_short);
 }
 
+/* How every fast path ends. */
+static inline int appended(struct spate_producer *producer, struct sp_lane *lane, uint32_t count, int64_t *ret_offset)
+{
+    if (ret_offset)
+        *ret_offset = (int64_t)(lane->writer.offset - count);
+    return sp_producer_notice(producer, lane);
+}
+
 /* What no fast path takes: keys, another partition than the latest, and the end of what may be written without a look. */
 static int __attribute__((noinline))
 publish_otherwise(spate_producer *producer, const struct spate_record *record, int64_t timeout, int64_t *ret_offset)
@@ -73,9 +81,7 @@ publish_otherwise(spate_producer *producer, const struct spate_record *record, i
         !append(producer, lane, record))
         return publish_slowly(producer, record, timeout, ret_offset);
     producer->quick = lane;
-    if (ret_offset)
-        *ret_offset = (int64_t)lane->writer.offset - 1;
-    return sp_producer_notice(producer, lane);
+    return appended(producer, lane, 1, ret_offset);
 }
 
 /* Records of the shape learnt. What the writer counts is written once, at the end.
@@ -150,9 +156,7 @@ publish_short(spate_producer *producer, const struct spate_record *record, int64
 
     if (SP_UNLIKELY(!sp_writer_append(&lane->writer, NULL, record->value, record->value_size, copy_short)))
         return publish_otherwise(producer, record, timeout, ret_offset);
-    if (ret_offset)
-        *ret_offset = (int64_t)lane->writer.offset - 1;
-    return sp_producer_notice(producer, lane);
+    return appended(producer, lane, 1, ret_offset);
 }
 
 static int __attribute__((noinline))
@@ -165,9 +169,7 @@ publish_stamped(spate_producer *producer, const struct spate_record *record, int
     const int64_t timestamp = sp_producer_timestamp(producer, lane, record);
     if (SP_UNLIKELY(!sp_writer_append(&lane->writer, &timestamp, record->value, record->value_size, copy_short)))
         return publish_otherwise(producer, record, timeout, ret_offset);
-    if (ret_offset)
-        *ret_offset = (int64_t)lane->writer.offset - 1;
-    return sp_producer_notice(producer, lane);
+    return appended(producer, lane, 1, ret_offset);
 }
 
 /* Other sizes than a line's, and timestamps. It only chooses, so that it need not save registers. */
@@ -192,9 +194,7 @@ static inline __attribute__((always_inline)) int publish_one(spate_producer *pro
     if (SP_UNLIKELY(!lane || sp_record_head(record) != lane->line_shape || record->value_size != SP_LINE_VALUE ||
                     !sp_record_is_plain(record) || !sp_writer_append(&lane->writer, NULL, record->value, SP_LINE_VALUE, copy_line)))
         return publish_alike(producer, record, timeout, ret_offset);
-    if (ret_offset)
-        *ret_offset = (int64_t)lane->writer.offset - 1;
-    return sp_producer_notice(producer, lane);
+    return appended(producer, lane, 1, ret_offset);
 }
 
 static inline __attribute__((always_inline)) int publish_many(spate_producer *producer, const struct spate_record *records,
@@ -205,9 +205,7 @@ static inline __attribute__((always_inline)) int publish_many(spate_producer *pr
 
     if (SP_UNLIKELY(!lane || !append_batch(producer, lane, records, count, copy_line)))
         return publish_batch_slowly(producer, records, count, timeout, ret_offset);
-    if (ret_offset)
-        *ret_offset = (int64_t)(lane->writer.offset - count);
-    return sp_producer_notice(producer, lane);
+    return appended(producer, lane, count, ret_offset);
 }
 
 /* Both for one width of stores. */
