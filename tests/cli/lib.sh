@@ -54,12 +54,10 @@ finish() {
     exit
 }
 
-# run: spate with arguments; standard input is inherited. Leaves $status and the files $scratch/out and $scratch/err. Who takes longer than
-# $patience seconds hangs.
-patience=60
+# run: spate with arguments; standard input is inherited. Leaves $status and the files $scratch/out and $scratch/err.
 run() {
     last_command="spate $*"
-    timeout "$patience" "$tool" "$@" >"$scratch/out" 2>"$scratch/err"
+    timeout 60 "$tool" "$@" >"$scratch/out" 2>"$scratch/err"
     status=$?
 }
 
