@@ -1,6 +1,7 @@
 /* batch.c: publishes a batch: grouped by partition, cut into claims that the ring can hold, waiting for room where it is full.
  *
- * Owns nothing beyond the struct. The grouping is a counting sort, which is stable, so the order of each key is the order of the input. */
+ * Owns nothing beyond the struct. The grouping is a counting sort, which is stable, so the order of each key is the order of the
+ * input. */
 #include "batch.h"
 
 #include <errno.h>
@@ -97,6 +98,23 @@ static void sort_by_place(struct batch *batch, uint32_t starts[SPATE_PARTITIONS_
     }
 }
 
+/* wait_for_acks: until all that was published has come where it should. */
+static int wait_for_acks(struct batch *batch)
+{
+    const int64_t started = tool_clock();
+    int error = batch->acks == SPATE_WATERMARK_RING ? 0 : -ETIMEDOUT;
+    while (error == -ETIMEDOUT) {
+        error = spate_wait(batch->producer, SPATE_ANY, 0, batch->acks, LOOK_MS * NS_PER_MS);
+        if (tool_stopped() && error != 0)
+            return -EINTR;
+        if (error == -ETIMEDOUT && batch->timeout != SPATE_FOREVER && tool_clock() - started >= batch->timeout)
+            return error;
+        if (error == -EINTR)
+            error = -ETIMEDOUT;
+    }
+    return error;
+}
+
 int batch_publish(struct batch *batch)
 {
     int error = 0;
@@ -108,6 +126,8 @@ int batch_publish(struct batch *batch)
         for (uint32_t place = 0; place <= batch->partitions && error == 0; place++)
             error = publish_group(batch, batch->sorted + starts[place], starts[place + 1] - starts[place]);
     }
+    if (error == 0 && batch->count != 0)
+        error = wait_for_acks(batch);
     batch->count = 0;
     return error;
 }

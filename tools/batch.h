@@ -15,7 +15,8 @@ struct batch {
     uint32_t partitions;
     bool by_key; /* records go where their keys belong, to several partitions */
     bool quiet;
-    int64_t timeout; /* for room */
+    uint32_t acks;   /* enum spate_watermark that records have to come to */
+    int64_t timeout; /* for room, and for that */
     uint64_t published;
     size_t count;
     struct spate_record records[BATCH_RECORDS], sorted[BATCH_RECORDS];

@@ -29,8 +29,9 @@ struct consume {
     bool exit_at_end, formatted, json, unbuffered, quiet, wait_topic;
     struct format format;
     struct bytes key_delimiter, delimiter;
-    uint32_t policy, wait;
+    uint32_t policy, wait, watermark;
     int64_t gate_timeout;
+    const char *log_dir;
 
     spate_bus *bus;
     spate_topic *topic;
@@ -58,7 +59,7 @@ static int parse(const struct command *command, struct consume *consume, int *ar
     const struct option_spec specs[] = {
         {'p', "partition", "PARTITION", "only this one (default: all)", set_partition, &consume->partition},
         {'o', "offset", "WHERE",
-         "where to begin: beginning (default; of what the ring holds), end, OFFSET, -N (the\n"
+         "where to begin: beginning (default; of the log, else of the ring), end, OFFSET, -N (the\n"
          "last N of each partition), @TIME: kcat's milliseconds since 1970, 2030-01-31,\n"
          "2030-01-31T12:00:00.5Z, ...+02:00 (without a zone: local time), or @-10s",
          set_start, &consume->start},
@@ -72,13 +73,21 @@ static int parse(const struct command *command, struct consume *consume, int *ar
         {'u', "unbuffered", NULL, "write each record at once", set_switch, &consume->unbuffered},
         {'q', "quiet", NULL, "no progress on a terminal", set_switch, &consume->quiet},
         {0, "policy", "POLICY",
-         "gate (default): producers wait for this consumer when the ring is full;\n"
-         "skip: they overwrite, and what was lost is reported",
+         "gate: producers wait for this consumer when the ring is full; skip: they\n"
+         "overwrite, and what was lost is reported; spill: they overwrite, and what is no\n"
+         "more in the ring is read from the log. Default: spill where the topic is durable,\n"
+         "else gate",
          set_policy, &consume->policy},
         {0, "gate-timeout", "TIME",
          "let a full ring wait only so long (10s, 200ms, 50us, 2m), then lose records;\n"
          "default: for ever",
          set_duration, &consume->gate_timeout},
+        {0, "watermark", "LEVEL", "only records that have come so far: ring (default: all), written, durable", set_watermark,
+         &consume->watermark},
+        {0, "log", "DIR",
+         "read a log directory, or a copy of one, without a bus and without spated, to\n"
+         "where it ends",
+         set_text, &consume->log_dir},
         {0, "wait", "HOW", "how to wait for records: spin, yield, block, auto (default)", set_wait, &consume->wait},
         {0, "wait-topic", NULL, "wait for a topic that does not exist yet", set_switch, &consume->wait_topic},
         {0, "name", "NAME", "what `spate stat` shows for this consumer", set_text, &consume->name},
@@ -91,8 +100,11 @@ static int parse(const struct command *command, struct consume *consume, int *ar
         return options_mistake(command, "-f says all: it does not go with -J, -K or -D");
     if (consume->json && consume->key_delimiter.data != NULL)
         return options_mistake(command, "-J has the key in a field of its own: it does not go with -K");
-    if (consume->policy == SPATE_POLICY_SKIP && consume->gate_timeout != SPATE_FOREVER)
-        return options_mistake(command, "--gate-timeout is for policy gate: with skip nobody waits");
+    if ((consume->policy == SPATE_POLICY_SKIP || consume->policy == SPATE_POLICY_SPILL) && consume->gate_timeout != SPATE_FOREVER)
+        return options_mistake(command, "--gate-timeout is for policy gate: with the others nobody waits");
+    if (consume->log_dir != NULL && (consume->wait_topic || consume->watermark != SPATE_WATERMARK_RING))
+        return options_mistake(command, "--log reads what is there: --wait-topic and --watermark are for a bus");
+    consume->exit_at_end |= consume->log_dir != NULL;
     if (consume->delimiter.data == NULL)
         consume->delimiter = (struct bytes){newline, 1};
     if (!consume->formatted)
@@ -136,6 +148,7 @@ static int open_consumer(struct consume *consume)
         options.partitions_count = 1;
     }
     options.policy = consume->policy;
+    options.watermark = consume->watermark;
     options.start = consume->start.kind;
     options.start_value = consume->start.value;
     options.wait = consume->wait;
@@ -147,7 +160,8 @@ static int open_consumer(struct consume *consume)
 
 static int open_all(const struct command *command, struct consume *consume)
 {
-    int status = tool_open_bus(command, TOOL_JOIN, consume->name, &consume->bus);
+    int status = consume->log_dir != NULL ? tool_open_log(consume->log_dir, &consume->bus)
+                                          : tool_open_bus(command, TOOL_JOIN, consume->name, &consume->bus);
     if (status == STATUS_GO_ON)
         status = consume->wait_topic ? wait_for_topic(consume)
                                      : tool_open_topic(consume->bus, consume->topic_name, "or give --wait-topic", &consume->topic);
@@ -208,7 +222,8 @@ static void report_gap(struct consume *consume)
         [SPATE_LOST_SKIPPED] = "overwritten before they were read (policy skip): read faster, gate, or use a larger ring",
         [SPATE_LOST_EVICTED] =
             "overwritten after the ring had waited --gate-timeout for us: read faster, allow more, or use a larger ring",
-        [SPATE_LOST_DAMAGED] = "damaged in shared memory: run `spate verify`",
+        [SPATE_LOST_DAMAGED] = "damaged: run `spate verify`, or `spate log verify`",
+        [SPATE_LOST_DELETED] = "deleted from the log (retention, or delete-records)",
     };
     struct spate_gap gap;
     consume->lost = true;
@@ -219,7 +234,7 @@ static void report_gap(struct consume *consume)
     else
         tool_error("lost %" PRId64 " of topic '%s' partition %d: offsets %" PRId64 "..%" PRId64 ": %s", gap.next - gap.first,
                    consume->topic_name, gap.partition, gap.first, gap.next - 1,
-                   causes[gap.cause <= SPATE_LOST_DAMAGED ? gap.cause : 0]);
+                   causes[gap.cause <= SPATE_LOST_DELETED ? gap.cause : 0]);
 }
 
 /* --------------------------------------------------------------------------------------------------------------- loop */
@@ -277,7 +292,7 @@ static int run(const struct command *command, int argc, char **argv)
 {
     struct consume consume = {.partition = SPATE_ANY,
                               .start = {.kind = SPATE_START_BEGINNING},
-                              .policy = SPATE_POLICY_GATE,
+                              .policy = SPATE_POLICY_AUTO,
                               .gate_timeout = SPATE_FOREVER};
     int status = parse(command, &consume, &argc, argv);
     if (status != STATUS_GO_ON)

@@ -31,7 +31,7 @@ struct produce {
     uint32_t headers_count;
     bool tee, empty_is_null, raw, create, quiet;
     uint64_t count_max;
-    uint32_t wait;
+    uint32_t wait, acks;
     int64_t timeout;
 
     spate_bus *bus;
@@ -79,6 +79,10 @@ static int parse(const struct command *command, struct produce *produce, int *ar
         {0, "create", NULL, "create the topic with the defaults when it does not exist", set_switch, &produce->create},
         {0, "timeout", "TIME", "fail when a full ring gives no room for so long: 10s, 200ms, 2m (default: wait)", set_duration,
          &produce->timeout},
+        {'a', "acks", "LEVEL",
+         "when a record counts as published: ring (default), written (spated gave it to the\n"
+         "file system) or durable (it was flushed to the device); durable topics only",
+         set_watermark, &produce->acks},
         {0, "wait", "HOW", "how to wait for room: spin, yield, block, auto (default)", set_wait, &produce->wait},
         {0, "name", "NAME", "what `spate stat` shows for this producer", set_text, &produce->name},
         {'q', "quiet", NULL, "no progress on a terminal", set_switch, &produce->quiet},
@@ -136,6 +140,10 @@ static int open_all(const struct command *command, struct produce *produce)
     batch->claim_size_max = produce->record_size_max / 2 < CLAIM_SIZE_MAX ? produce->record_size_max / 2 : CLAIM_SIZE_MAX;
     batch->partitions = produce->info.partitions;
     batch->by_key = produce->partition == SPATE_ANY && batch->partitions > 1 && produce->key_delimiter.data != NULL;
+    if (produce->acks != SPATE_WATERMARK_RING && !produce->info.durable)
+        return tool_error("topic '%s' is not durable: there is no log to wait for (--acks); create it with --durable",
+                          produce->topic_name);
+    batch->acks = produce->acks;
     batch->timeout = produce->timeout;
     batch->quiet = produce->quiet;
     return STATUS_GO_ON;

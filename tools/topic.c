@@ -35,6 +35,12 @@ static const char *set_mode(void *target, char *text)
     return set_config_field(target, "mode", text);
 }
 
+static const char *set_durable(void *target, char *text)
+{
+    (void)text;
+    return set_config_field(target, "durable", "yes");
+}
+
 static const char *set_config(void *target, char *text)
 {
     char key[64];
@@ -55,6 +61,8 @@ static int run_create(const struct command *command, int argc, char **argv)
         {0, "partitions", "COUNT", "1 (default) to 1024", set_partitions, &config},
         {0, "ring", "SIZE", "bytes per partition, 64K to 64G; K, M, G are binary (default 8M)", set_ring, &config},
         {0, "mode", "MODE", "concurrent (default): any number of producers; exclusive: one, faster", set_mode, &config},
+        {0, "durable", NULL, "keep a log on disk, which spated writes; without it a full ring waits for spated", set_durable,
+         &config},
         {0, "config", "KEY=VALUE", "any of the settings below (repeatable)", set_config, &config},
         {0, "if-missing", NULL, "a topic of that name is no error and stays as it is", set_switch, &if_missing},
         {0},

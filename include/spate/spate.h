@@ -93,6 +93,8 @@ enum spate_bus_flags {
     SPATE_BUS_OPEN_ONLY = 1 << 0, /* do not create the bus: -ENOENT when it is not there */
     SPATE_BUS_OBSERVE = 1 << 1,   /* do not take part: no participant slot, files opened read-only. Inspection and
                                    * describing work, producers and consumers do not (-EPERM) */
+    SPATE_BUS_LOG = 1 << 2, /* `name` is the path of a log directory, which is opened without a bus and without a daemon; it may be
+                                   * a copy. Its topics can be listed, described and consumed, to where the log ends */
 };
 
 struct spate_bus_options {
@@ -150,22 +152,51 @@ enum spate_huge_pages {
     SPATE_HUGE_REQUIRE = 2, /* -ENOTSUP when they are not to be had */
 };
 
+/* A durable topic has a log on disk, which the daemon `spated` writes from the ring, and readers read as its continuation into the past.
+ * Without the daemon it works until its rings are full; then producers wait for the daemon. */
+enum spate_flush {
+    SPATE_FLUSH_NONE = 0,     /* flush to the device only when somebody waits for it (spate_wait), and when a segment is full */
+    SPATE_FLUSH_INTERVAL = 1, /* and at least once every flush_interval */
+    SPATE_FLUSH_EACH = 2,     /* always: one flush after the other, each for all that was written meanwhile */
+};
+
+enum spate_compression { SPATE_COMPRESSION_NONE = 0, SPATE_COMPRESSION_LZ4 = 1 };
+
+/* flags */
+enum spate_cleanup {
+    SPATE_CLEANUP_DELETE = 1,  /* segments beyond retention_size or retention_time are deleted */
+    SPATE_CLEANUP_COMPACT = 2, /* of each key the newest record is kept; a null value deletes the key */
+};
+
+#define SPATE_SEGMENT_MIN ((uint64_t)1 << 20)
+#define SPATE_SEGMENT_MAX ((uint64_t)16 << 30)
+
 struct spate_topic_config {
-    size_t size;            /* of this struct, set by spate_topic_config_init */
-    uint32_t partitions;    /* 1..1024; default 1 */
-    uint64_t ring_capacity; /* bytes per partition, 64 KiB..64 GiB, rounded up to a power of two; default 8 MiB */
-    uint32_t mode;          /* enum spate_mode; default concurrent */
-    uint32_t alignment;     /* of a record, a power of two 8..128; default 64 (one small record, one cache line) */
-    uint32_t timestamp;     /* enum spate_timestamp; default clock */
-    uint32_t producers_max; /* producer slots per partition, 1..1024; default 64 */
-    uint32_t consumers_max; /* consumer slots per partition, 1..4096; default 32 */
-    int32_t numa_node;      /* node that the ring's memory is bound to; SPATE_ANY (default): first touch decides */
-    uint32_t huge_pages;    /* enum spate_huge_pages; default none */
-    int64_t uid, gid;       /* owner of the topic's files; -1 (default): the creator's */
-    uint32_t producer_mode; /* who may produce, as a file mode, e.g. 0600, 0660: per class rw, r (may look: stat, dump, verify) or
+    size_t size;             /* of this struct, set by spate_topic_config_init */
+    uint32_t partitions;     /* 1..1024; default 1 */
+    uint64_t ring_capacity;  /* bytes per partition, 64 KiB..64 GiB, rounded up to a power of two; default 8 MiB */
+    uint32_t mode;           /* enum spate_mode; default concurrent */
+    uint32_t alignment;      /* of a record, a power of two 8..128; default 64 (one small record, one cache line) */
+    uint32_t timestamp;      /* enum spate_timestamp; default clock */
+    uint32_t producers_max;  /* producer slots per partition, 1..1024; default 64 */
+    uint32_t consumers_max;  /* consumer slots per partition, 1..4096; default 32 */
+    int32_t numa_node;       /* node that the ring's memory is bound to; SPATE_ANY (default): first touch decides */
+    uint32_t huge_pages;     /* enum spate_huge_pages; default none */
+    int64_t uid, gid;        /* owner of the topic's files; -1 (default): the creator's */
+    uint32_t producer_mode;  /* who may produce, as a file mode, e.g. 0600, 0660: per class rw, r (may look: stat, dump, verify) or
                              * nothing; 0: as the bus */
-    uint32_t consumer_mode; /* who may consume, likewise; 0: as the bus. Whoever may produce may consume as well, and all of them
+    uint32_t consumer_mode;  /* who may consume, likewise; 0: as the bus. Whoever may produce may consume as well, and all of them
                              * must be able to write the bus (spate_bus_options.mode) */
+    uint32_t durable;        /* 1: keep a log. The rest means nothing without */
+    uint32_t flush;          /* enum spate_flush; default none */
+    int64_t flush_interval;  /* ns, of SPATE_FLUSH_INTERVAL; default 100 ms */
+    uint32_t compression;    /* enum spate_compression, of the log's blocks; default none */
+    uint32_t cleanup;        /* enum spate_cleanup; default delete */
+    uint64_t segment_size;   /* bytes of a file of the log, 1 MiB..16 GiB; default 256 MiB. Whole segments are deleted */
+    int64_t segment_age;     /* ns after which a segment is closed all the same; -1 (default): never */
+    int64_t retention_size;  /* bytes of a partition's log before old segments are deleted; -1 (default): without end */
+    int64_t retention_time;  /* ns from a segment's newest record until it is deleted; -1: without end; default 7 days */
+    int64_t tombstone_delay; /* ns for which compaction keeps a null value, so that readers see it; default 1 day */
 };
 
 struct spate_topic_info {
@@ -179,15 +210,21 @@ struct spate_topic_info {
     int32_t numa_node;
     uint32_t huge_pages; /* as configured */
     uint32_t uid, gid, ring_file_mode, cursors_file_mode;
+    uint32_t durable, flush, compression, cleanup; /* this and below: as configured */
+    int64_t flush_interval;
+    uint64_t segment_size;
+    int64_t segment_age, retention_size, retention_time, tombstone_delay;
 };
 
 SPATE_API void spate_topic_config_init(struct spate_topic_config *config);
 
 /* spate_topic_config_set: set one field from text, as `spate topic create --config k=v` does.
  *   key        "partitions", "ring", "mode", "alignment", "timestamp", "producers", "consumers", "numa", "huge",
- *              "user", "group", "producer_mode", "consumer_mode"
+ *              "user", "group", "producer_mode", "consumer_mode", "durable", "flush", "compression", "cleanup", "segment_size",
+ *              "segment_age", "retention_size", "retention_time", "tombstone_delay"
  *   value      numbers take K/M/G (binary); mode concurrent|exclusive; timestamp clock|caller|none; huge none|try|require;
- *              numa a node or any; user and group a name or a number
+ *              numa a node or any; user and group a name or a number; durable yes|no; flush none|interval:MS|each; compression
+ *              none|lz4; cleanup delete|compact|compact,delete; times take ms, s, m, h, d (e.g. 7d); retention and age also "none"
  * Returns      0, -EINVAL with the key, the allowed values and the nearest known key in spate_last_error */
 SPATE_API int spate_topic_config_set(struct spate_topic_config *config, const char *key, const char *value);
 
@@ -357,16 +394,73 @@ SPATE_API int spate_publish_batch(spate_producer *producer, const struct spate_r
  * Returns      0 (try again; a topic that was deleted meanwhile is told by the next claim), -ETIMEDOUT, -EINTR */
 SPATE_API int spate_producer_wait(spate_producer *producer, int64_t timeout);
 
+/* A record of a durable topic goes through these, one after the other. */
+enum spate_watermark {
+    SPATE_WATERMARK_RING = 0,       /* published: readers of this host see it; a crash of the host loses it */
+    SPATE_WATERMARK_WRITTEN = 1,    /* the daemon handed it to the file system: it survives the bus, not a power failure */
+    SPATE_WATERMARK_DURABLE = 2,    /* a flush of the device came back */
+    SPATE_WATERMARK_REPLICATED = 3, /* flushed on enough hosts */
+};
+
+/* spate_wait: wait until a record has come to a watermark. Many may wait at once: one flush serves all that was published before it.
+ *   partition  of the record; SPATE_ANY: for all that was published so far to every partition this producer used
+ *   offset     of the record, as publishing returned it; everything before it has then come there too. SPATE_ANY: ignored
+ *   watermark  enum spate_watermark
+ * Returns      0
+ *              -ETIMEDOUT  not yet (-EAGAIN with timeout 0). The text says whether a daemon runs
+ *              -EINTR      a signal came
+ *              -EIO        the daemon could not write the log of this partition, and has given up: mend the disk, start it anew. Whether
+ *                          the record survives is not known
+ *              -ENOTSUP    the topic is not durable; or SPATE_WATERMARK_REPLICATED, on a single host
+ *              -ERANGE     no such partition
+ *              -ESTALE     the topic was deleted
+ * Threads      as publishing. System calls: two or three while it waits
+ * Order        takes E16 */
+SPATE_API int spate_wait(spate_producer *producer, int32_t partition, int64_t offset, uint32_t watermark, int64_t timeout);
+
+/* How far a partition's log is. Each field was true a moment ago. */
+struct spate_watermarks {
+    int64_t published;                    /* offset behind the last one that is committed, or given up */
+    int64_t written, durable, replicated; /* the offset behind the last one that came there */
+    int64_t start;                        /* the first offset of the log that may be read */
+    uint32_t state;                       /* enum spate_log_state */
+    int error;                            /* errno behind the state, or 0 */
+};
+
+enum spate_log_state {
+    SPATE_LOG_IDLE = 0,   /* no daemon writes it; or the topic is not durable */
+    SPATE_LOG_OPEN = 1,   /* it is being written */
+    SPATE_LOG_FULL = 2,   /* the file system is full: it goes on when there is room */
+    SPATE_LOG_FAILED = 3, /* a write or flush failed: it stays as it is until the daemon is started anew */
+};
+
+/* spate_topic_watermarks: how far the log of a partition is.
+ * Returns 0, -ERANGE, -ESTALE, -EACCES, -EBADMSG */
+SPATE_API int spate_topic_watermarks(spate_topic *topic, int32_t partition, struct spate_watermarks *ret);
+
+/* spate_delete_records: records below an offset are no longer wanted. Readers do not get them from now on; the daemon frees whole
+ * segments.
+ *   offset     first one to keep; -1: all that is published now
+ *   timeout    how long to wait for the daemon
+ * Returns      0, -ETIMEDOUT (it was asked for, and will be done), -ERANGE (beyond the end, or no such partition), -ENOTSUP (not
+ * durable),
+ *              -EACCES (who may produce may delete), -ESTALE, -EINTR */
+SPATE_API int spate_delete_records(spate_topic *topic, int32_t partition, int64_t offset, int64_t timeout);
+
 /* ------------------------------------------------------------------------------------------------------- consumers */
 
 enum spate_policy {
-    SPATE_POLICY_GATE = 0, /* producers wait for this consumer (default) */
+    SPATE_POLICY_GATE = 0, /* producers wait for this consumer */
     SPATE_POLICY_SKIP = 1, /* producers overwrite; the consumer is told exactly which offsets it lost */
+    SPATE_POLICY_SPILL =
+        2, /* durable topics: producers overwrite, and the consumer reads on in the log until it has caught up. It loses
+                             * nothing and holds up nobody. Views of records have to be checked, as with skip (spate_check) */
+    SPATE_POLICY_AUTO = 3, /* the default: spill where the topic is durable, else gate */
 };
 
 enum spate_start {
     SPATE_START_END = 0,       /* records published from now on */
-    SPATE_START_BEGINNING = 1, /* the oldest record in the ring */
+    SPATE_START_BEGINNING = 1, /* the oldest record: of the log where there is one (not with policy skip), else of the ring */
     SPATE_START_OFFSET = 2,    /* start_value is an offset */
     SPATE_START_TIME = 3,      /* start_value is a time: the first record with timestamp >= it */
     SPATE_START_LAST = 4,      /* start_value is N: the last N offsets of each partition (holes count) */
@@ -383,6 +477,8 @@ struct spate_consumer_options {
     int64_t gate_timeout; /* ns a full ring waits for this consumer (gate) before it is evicted; default SPATE_FOREVER (a dead
                                 * consumer is dropped at once, whatever this says) */
     const char *name;     /* shown by tools, cut to 31 bytes; NULL: the participant's */
+    uint32_t
+        watermark; /* enum spate_watermark: records that have not come there are not seen. Default ring: all that is published */
 };
 
 SPATE_API void spate_consumer_options_init(struct spate_consumer_options *options);
@@ -430,7 +526,8 @@ SPATE_API int spate_read(spate_consumer *consumer, void *buffer, size_t size, st
 enum spate_lost {
     SPATE_LOST_SKIPPED = 1, /* overwritten before it was read (policy skip) */
     SPATE_LOST_EVICTED = 2, /* this consumer gated longer than its gate_timeout; it gates again from where it goes on */
-    SPATE_LOST_DAMAGED = 3, /* shared memory was damaged there */
+    SPATE_LOST_DAMAGED = 3, /* shared memory, or the log, was damaged there */
+    SPATE_LOST_DELETED = 4, /* the log no longer has them: retention, or spate_delete_records */
 };
 
 struct spate_gap {

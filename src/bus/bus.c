@@ -2,6 +2,7 @@
  *
  * Implements the bus part of spate.h. Any thread. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "bus/internal.h"
 #include "bus/path.h"
+#include "shm/descriptor.h"
 #include "shm/handle.h"
 
 void spate_bus_options_init(struct spate_bus_options *options)
@@ -30,7 +32,7 @@ static int take_options(const struct spate_bus_options *given, struct spate_bus_
         return sp_fail(-EINVAL, "participants_max is %u, allowed are 1..%u", ret->participants_max, SP_PARTICIPANTS_MAX);
     if (ret->mode & ~0666u)
         return sp_fail(-EINVAL, "mode %o: only read and write bits are allowed, e.g. 0660", ret->mode);
-    if (ret->flags & ~(uint32_t)(SPATE_BUS_OPEN_ONLY | SPATE_BUS_OBSERVE))
+    if (ret->flags & ~(uint32_t)(SPATE_BUS_OPEN_ONLY | SPATE_BUS_OBSERVE | SPATE_BUS_LOG))
         return sp_fail(-EINVAL, "flags %x: see enum spate_bus_flags", ret->flags);
     return 0;
 }
@@ -43,14 +45,18 @@ int spate_bus_open(const char *name, const struct spate_bus_options *given, spat
     if (!ret_bus)
         return sp_fail(-EINVAL, "ret_bus is NULL");
     int error = take_options(given, &options);
-    if (!error)
+    const bool is_log = !error && options.flags & SPATE_BUS_LOG;
+    if (is_log && (!name || snprintf(path, sizeof path, "%s", name) >= (int)sizeof path))
+        error = sp_fail(-EINVAL, "SPATE_BUS_LOG takes the path of a log directory as name");
+    else if (!error && !is_log)
         error = sp_bus_path(name, options.dir, path);
     if (error)
         return error;
     struct spate_bus *bus = sp_handle_alloc(sizeof *bus);
     if (!bus)
         return -ENOMEM;
-    bus->observe = options.flags & SPATE_BUS_OBSERVE;
+    bus->is_log = is_log;
+    bus->observe = is_log || options.flags & SPATE_BUS_OBSERVE;
     snprintf(bus->name, sizeof bus->name, "%s",
              options.participant_name ? options.participant_name : program_invocation_short_name);
     struct sp_registry_options registry = {
@@ -62,7 +68,7 @@ int spate_bus_open(const char *name, const struct spate_bus_options *given, spat
         .create = !(options.flags & (SPATE_BUS_OPEN_ONLY | SPATE_BUS_OBSERVE)),
         .observe = bus->observe,
     };
-    error = sp_registry_open(&bus->registry, &registry);
+    error = is_log ? sp_log_bus_open(&bus->registry, path) : sp_registry_open(&bus->registry, &registry);
     if (error) {
         sp_handle_free(bus, sizeof *bus);
         return error;
@@ -71,6 +77,15 @@ int spate_bus_open(const char *name, const struct spate_bus_options *given, spat
     atomic_init(&bus->references, 1);
     *ret_bus = bus;
     return 0;
+}
+
+int sp_bus_open_log(const struct spate_bus *bus)
+{
+    const int fd = sp_open_at(bus->registry.dir_fd, bus->is_log ? "." : SP_LOG_LINK, O_RDONLY | O_DIRECTORY, 0);
+    if (fd >= 0)
+        return fd;
+    return sp_fail(-errno, "cannot open the log of bus %s: %s%s", bus->registry.path, strerror(errno),
+                   errno == ENOENT ? "; has `spated` run, and is its log directory to be seen from here?" : "");
 }
 
 void sp_bus_keep(struct spate_bus *bus)

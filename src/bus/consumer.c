@@ -14,12 +14,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hook.h"
+#include "ring/extent.h"
 #include "ring/record.h"
 #include "shm/handle.h"
 
 void spate_consumer_options_init(struct spate_consumer_options *options)
 {
-    *options = (struct spate_consumer_options){.size = sizeof *options, .gate_timeout = SPATE_FOREVER};
+    *options = (struct spate_consumer_options){.size = sizeof *options, .policy = SPATE_POLICY_AUTO, .gate_timeout = SPATE_FOREVER};
 }
 
 static int take_options(const struct spate_topic *topic, const struct spate_consumer_options *given,
@@ -31,7 +32,14 @@ static int take_options(const struct spate_topic *topic, const struct spate_cons
             return sp_fail(-EINVAL, "consumer options of %zu bytes: set them up with spate_consumer_options_init", given->size);
         memcpy(ret, given, given->size);
     }
-    if (ret->policy > SPATE_POLICY_SKIP || ret->wait > SPATE_WAIT_BLOCK || ret->start > SPATE_START_LAST)
+    if (ret->policy == SPATE_POLICY_AUTO)
+        ret->policy = topic->info.durable ? SPATE_POLICY_SPILL : SPATE_POLICY_GATE;
+    if (ret->policy == SPATE_POLICY_SPILL && !topic->info.durable)
+        return sp_fail(-EINVAL, "policy spill: topic %s is not durable, so there is no log to read on in", topic->info.name);
+    if (ret->watermark > SPATE_WATERMARK_REPLICATED || (ret->watermark != SPATE_WATERMARK_RING && !topic->info.durable))
+        return sp_fail(-EINVAL, "watermark %u: topic %s has none such (only durable topics have)", ret->watermark,
+                       topic->info.name);
+    if (ret->policy > SPATE_POLICY_SPILL || ret->wait > SPATE_WAIT_BLOCK || ret->start > SPATE_START_LAST)
         return sp_fail(-EINVAL, "policy %u, wait strategy %u or start %u is out of range: see their enums", ret->policy, ret->wait,
                        ret->start);
     for (uint32_t i = 0; ret->partitions && i < ret->partitions_count; i++) {
@@ -60,6 +68,17 @@ static int find_slot(struct spate_bus *bus, struct sp_ring *ring)
         }
     }
     return -1;
+}
+
+static const _Atomic uint64_t *watermark_of(const struct sp_ring *ring, uint32_t watermark)
+{
+    const struct sp_log_words *log = &ring->header->log;
+    switch (watermark) {
+    case SPATE_WATERMARK_WRITTEN: return &log->written;
+    case SPATE_WATERMARK_DURABLE: return &log->durable;
+    case SPATE_WATERMARK_REPLICATED: return &log->replicated;
+    default: return NULL;
+    }
 }
 
 static int take_slot(struct spate_consumer *consumer, struct sp_consumer_lane *lane)
@@ -93,6 +112,8 @@ static int take_slot(struct spate_consumer *consumer, struct sp_consumer_lane *l
         if (atomic_load_explicit(&ring->cursors->consumers_used, memory_order_relaxed) <= (uint32_t)slot)
             atomic_store_explicit(&ring->cursors->consumers_used, (uint32_t)slot + 1, memory_order_release); /* E11 owner */
         sp_reader_init(&lane->reader, ring, mine, consumer->policy == SPATE_POLICY_GATE, (int32_t)lane->partition);
+        lane->reader.watermark = watermark_of(ring, consumer->watermark);
+        lane->is_spilling = topic->info.durable && consumer->policy != SPATE_POLICY_SKIP;
     }
     sp_ring_unlock(&lock);
     return error;
@@ -100,6 +121,7 @@ static int take_slot(struct spate_consumer *consumer, struct sp_consumer_lane *l
 
 static void close_lane(struct spate_consumer *consumer, struct sp_consumer_lane *lane)
 {
+    sp_lane_close_log(lane);
     if (!lane->attachment)
         return;
     if (lane->reader.cursor) {
@@ -136,7 +158,7 @@ int spate_consumer_open(spate_topic *topic, const struct spate_consumer_options 
     int error = take_options(topic, given, &options);
     if (error)
         return error;
-    if (topic->bus->observe)
+    if (topic->bus->observe && !topic->bus->is_log)
         return sp_fail(-EPERM, "the bus was opened with SPATE_BUS_OBSERVE: open it anew without, to consume");
     struct spate_consumer *consumer = sp_handle_alloc(sizeof *consumer);
     if (!consumer)
@@ -145,6 +167,7 @@ int spate_consumer_open(spate_topic *topic, const struct spate_consumer_options 
     consumer->lanes = calloc(consumer->lanes_count, sizeof *consumer->lanes);
     consumer->policy = options.policy;
     consumer->wait = sp_wait_strategy(options.wait);
+    consumer->watermark = options.watermark;
     consumer->spin_time = sp_spin_time();
     consumer->gate_timeout = options.gate_timeout;
     consumer->poll_fd = consumer->pipe_fd = consumer->timer_fd = -1;
@@ -272,7 +295,7 @@ static int find_start(const struct spate_consumer *consumer, const struct sp_con
     return 0;
 }
 
-int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value)
+int sp_consumer_place_in_ring(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value)
 {
     struct sp_reader *reader = &lane->reader;
     struct beginning at;
@@ -305,6 +328,68 @@ int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *
         sp_reader_put_back(reader, evicted);
     return sp_fail(-ERANGE, "producers pass every place in topic %s, partition %u before it can be held: make its ring larger",
                    consumer->topic->info.name, lane->partition);
+}
+
+static uint64_t position_of(const struct sp_consumer_lane *lane)
+{
+    return sp_max(lane->reader.next.offset, lane->reader.discard_below);
+}
+
+/* Whether a start lies in the log and no more in the ring, and at which offset. Returns 1, 0 (in the ring), -errno. */
+static int find_in_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value,
+                       uint64_t *ret_offset)
+{
+    const struct sp_ring *ring = &lane->attachment->ring;
+    const uint64_t oldest = sp_mark_oldest(ring, sp_ring_oldest_position(ring)).offset, first = sp_log_start(ring);
+    const struct sp_place published = sp_ring_published(ring);
+    int error;
+
+    switch (start) {
+    case SPATE_START_BEGINNING: *ret_offset = first; break;
+    case SPATE_START_LAST: *ret_offset = (uint64_t)last_n((struct sp_place){0, first}, published, value); break;
+    case SPATE_START_OFFSET:
+        if (value < (int64_t)first)
+            return sp_fail(-ERANGE, "offset %lld of topic %s, partition %u: the log begins at %llu", (long long)value,
+                           consumer->topic->info.name, lane->partition, (unsigned long long)first);
+        *ret_offset = (uint64_t)value;
+        break;
+    case SPATE_START_TIME:
+        if (ring->timestamp == SPATE_TIMESTAMP_NONE)
+            return 0; /* which tells why not */
+        error = sp_lane_find_time(consumer, lane, value, ret_offset);
+        return error == -ENODATA ? 0 : error ? error : *ret_offset < oldest;
+    default: return 0;
+    }
+    return *ret_offset < oldest;
+}
+
+int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value)
+{
+    const bool was_in_log = lane->in_log;
+    const uint64_t before = position_of(lane);
+    uint64_t offset;
+
+    int error = lane->is_spilling ? find_in_log(consumer, lane, start, value, &offset) : 0;
+    if (error == 0) {
+        lane->in_log = false;
+        if (was_in_log)
+            sp_reader_open_ring(&lane->reader);
+        error = sp_consumer_place_in_ring(consumer, lane, start, value);
+        if (!error)
+            return 0;
+    } else if (error > 0) {
+        error = sp_lane_open_log(consumer, lane, offset);
+    }
+    if (error && error != -EOVERFLOW) {
+        if (was_in_log) /* a seek that failed changes nothing */
+            (void)sp_lane_open_log(consumer, lane, before);
+        return error;
+    }
+    struct sp_reader *reader = &lane->reader;
+    reader->discard_below = 0;
+    reader->discard_before = reader->first_discard_before = start == SPATE_START_TIME ? value : INT64_MIN;
+    lane->touched = false;
+    return 0;
 }
 
 static int check(const struct spate_consumer *consumer)
@@ -358,11 +443,6 @@ int spate_seek(spate_consumer *consumer, int32_t partition, uint32_t start, int6
     return for_lanes(consumer, partition, seek_lane, &seek);
 }
 
-static uint64_t position_of(const struct sp_consumer_lane *lane)
-{
-    return lane->reader.next.offset > lane->reader.discard_below ? lane->reader.next.offset : lane->reader.discard_below;
-}
-
 int64_t spate_position(const spate_consumer *consumer, int32_t partition)
 {
     int error = check(consumer);
@@ -402,7 +482,8 @@ int spate_offsets(spate_consumer *consumer, int32_t partition, int64_t *ret_firs
         if (consumer->lanes[i].partition != (uint32_t)partition)
             continue;
         if (ret_first)
-            *ret_first = (int64_t)sp_mark_oldest(ring, sp_ring_oldest_position(ring)).offset;
+            *ret_first = consumer->lanes[i].is_spilling ? (int64_t)sp_log_start(ring)
+                                                        : (int64_t)sp_mark_oldest(ring, sp_ring_oldest_position(ring)).offset;
         if (ret_next)
             *ret_next = (int64_t)sp_ring_tail(ring).offset;
         return 0;

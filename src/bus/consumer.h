@@ -5,9 +5,13 @@
 #define SP_BUS_CONSUMER_H
 
 #include "bus/internal.h"
+#include "log/log.h"
 
 struct sp_consumer_lane {
     struct sp_reader reader;
+    struct sp_log *log; /* NULL: never needed so far */
+    bool in_log;        /* the reader stands in a block of the log, or before one */
+    bool is_spilling;   /* what the ring has no more is read from the log */
     struct sp_attachment *attachment;
     uint32_t partition;
     bool paused;
@@ -23,7 +27,7 @@ struct spate_consumer {
     uint32_t lanes_count;
     uint32_t next_lane; /* where the next poll begins: fair to all partitions */
     uint32_t empty_polls;
-    uint32_t policy, wait;
+    uint32_t policy, wait, watermark;
     bool has_gap;
     bool armed; /* the pipe is armed */
     struct spate_gap gap;
@@ -62,7 +66,30 @@ void sp_consumer_arm(struct spate_consumer *consumer, bool pending);
 void sp_consumer_disarm(struct spate_consumer *consumer);
 void sp_consumer_close_fd(struct spate_consumer *consumer);
 
-/* sp_consumer_place: put a lane at a start (enum spate_start). Returns 0, -ERANGE, -ENODATA. */
+/* sp_lane_open_log: go on in the log, at an offset.
+ * Returns 0, -EOVERFLOW (deleted offsets were stepped over: see the gap), -errno (the log cannot be read) */
+int sp_lane_open_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint64_t offset);
+
+/* sp_lane_find_time: the first offset of the log from which on a record of at least that time may be; -ENODATA: none in the log. */
+int sp_lane_find_time(struct spate_consumer *consumer, struct sp_consumer_lane *lane, int64_t time, uint64_t *ret_offset);
+
+/* sp_lane_poll_log: as sp_reader_poll, in the log; moves back to the ring as soon as it has the next record.
+ * Returns records, 0 (nothing, or in the ring now: lane->in_log), -EOVERFLOW (see the gap), -errno */
+int sp_lane_poll_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, struct spate_record *records, uint32_t count);
+
+/* sp_lane_has_more: whether the log has more than what was read from it. */
+bool sp_lane_has_more(const struct sp_consumer_lane *lane);
+
+void sp_lane_close_log(struct sp_consumer_lane *lane);
+
+/* sp_consumer_report_gap: remember what was lost. Returns -EOVERFLOW. */
+int sp_consumer_report_gap(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t cause, uint64_t first,
+                           uint64_t next);
+
+/* sp_consumer_place: put a lane at a start (enum spate_start). Returns 0, -ERANGE, -ENODATA, -errno of the log.
+ * sp_consumer_place_in_ring: in the
+ * ring only. */
+int sp_consumer_place_in_ring(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value);
 int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value);
 
 #endif

@@ -35,7 +35,9 @@ static bool raise_flags(struct spate_consumer *consumer, uint32_t wake_slot)
             continue;
         /* relaxed: published by the release store of `asleep` */
         atomic_store_explicit(&lane->reader.cursor->wake_slot, wake_slot, memory_order_relaxed);
-        atomic_store_explicit(&lane->reader.cursor->asleep, 1, memory_order_release); /* E7 sleep */
+        const bool is_bounded = lane->in_log || lane->reader.watermark;
+        atomic_store_explicit(&lane->reader.cursor->asleep, is_bounded ? SP_ASLEEP_BOUNDED : SP_ASLEEP,
+                              memory_order_release); /* E7 sleep */
         sp_notice_raise(&lane->attachment->ring.cursors->notice);
     }
     if (consumer->topic->bus->registry.membarrier && sp_membarrier())
@@ -59,12 +61,25 @@ static bool is_news_of_deletion(const struct sp_consumer_lane *lane)
            (int64_t)(sp_ring_claimed(ring).position - lane->reader.next.position) <= 0;
 }
 
+/* The watermark is beyond what was read. */
+static bool has_passed(const struct sp_consumer_lane *lane)
+{
+    const uint64_t position = atomic_load_explicit(lane->reader.watermark, memory_order_acquire); /* E16 watermark */
+    return (int64_t)(position - lane->reader.next.position) > 0 || sp_reader_is_lapped(&lane->reader, lane->reader.next.position) ||
+           is_news_of_deletion(lane);
+}
+
 static bool has_something(struct spate_consumer *consumer)
 {
     for (uint32_t i = 0; i < consumer->lanes_count; i++) {
         struct sp_consumer_lane *lane = &consumer->lanes[i];
         if (lane->paused)
             continue;
+        if (lane->in_log || lane->reader.watermark) {
+            if (lane->in_log ? sp_lane_has_more(lane) : has_passed(lane))
+                return true;
+            continue;
+        }
         if (sp_ring_is_committed(&lane->attachment->ring, lane->reader.next) ||
             sp_reader_is_lapped(&lane->reader, lane->reader.next.position) || is_news_of_deletion(lane))
             return true;

@@ -26,7 +26,8 @@ struct spate_bus {
     uint64_t magic;
     struct sp_registry registry;
     char name[SP_NAME_SIZE]; /* of this participant */
-    bool observe;
+    bool observe;            /* nothing may be produced, created or deleted; and nothing consumed, unless: */
+    bool is_log;             /* it is a log directory (SPATE_BUS_LOG; log_bus.c) */
     _Atomic uint32_t references;
 };
 
@@ -58,6 +59,17 @@ struct spate_topic {
     _Atomic uint32_t references;
 };
 
+/* Where a topic comes from that existed before: from its log. All zero: it is new. */
+struct sp_topic_origin {
+    const uint8_t *id;             /* 16 bytes, or NULL */
+    int64_t created;               /* ns since 1970 */
+    const struct sp_place *places; /* where each partition's ring begins, or NULL */
+};
+
+/* sp_topic_create: as spate_topic_create. */
+int sp_topic_create(struct spate_bus *bus, const char *name, const struct spate_topic_config *given,
+                    const struct sp_topic_origin *origin);
+
 void sp_bus_keep(struct spate_bus *bus);
 void sp_bus_drop(struct spate_bus *bus);
 void sp_topic_keep(struct spate_topic *topic);
@@ -67,6 +79,17 @@ static inline struct sp_liveness sp_bus_liveness(struct spate_bus *bus)
 {
     return (struct sp_liveness){sp_registry_alive, &bus->registry};
 }
+
+/* sp_bus_open_log: the directory of the bus's log. Returns a descriptor, -ENOENT (no daemon has made one), -EACCES, -errno. */
+int sp_bus_open_log(const struct spate_bus *bus);
+#define SP_LOG_LINK "~log" /* in the bus directory, to the log directory */
+
+/* sp_log_bus_open: in place of sp_registry_open, for a log directory. sp_log_bus_topic: the topic file of a topic there, as
+ * `<bus>/<topic>/topic` would be. sp_log_bus_attach: an empty ring, private to this process, that begins where the partition's log ends.
+ * Return 0, -ENOENT, -EACCES, -EBADMSG, -ENOMEM, ... */
+int sp_log_bus_open(struct sp_registry *registry, const char *path);
+int sp_log_bus_topic(struct spate_topic *topic, const char *name);
+int sp_log_bus_attach(struct spate_topic *topic, uint32_t partition, struct sp_attachment *attachment);
 
 /* sp_topic_name_check: 0 or -EINVAL. sp_topic_directory: the name of its directory within the bus directory. */
 int sp_topic_name_check(const char *name);
@@ -91,6 +114,9 @@ int sp_partition_repair(struct spate_topic *topic, uint32_t partition, struct sp
 /* sp_wake_sleepers, sp_wake_space: slow halves of commit (E7) and release (E8). */
 void sp_wake_sleepers(struct spate_bus *bus, struct sp_ring *ring, _Atomic uint64_t *counter);
 void sp_wake_space(struct sp_ring *ring);
+/* sp_wake_log: wake the daemon. sp_wake_watermark: by the daemon, after it moved a watermark: wake who waits for that, and for room. */
+void sp_wake_log(struct spate_bus *bus, struct sp_ring *ring);
+void sp_wake_watermark(struct spate_bus *bus, struct sp_ring *ring);
 /* sp_notice_raise: say on a notice word that somebody sleeps, or that the ring wants attention. */
 void sp_notice_raise(_Atomic uint32_t *notice);
 

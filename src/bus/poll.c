@@ -18,11 +18,13 @@
 #define STUCK_LOOK_EVERY 64u               /* empty polls with timeout 0 between two looks */
 #define HOLES_MAX 64u /* looks in one poll that find only aborted records: bounds what a hostile producer can do */
 
-static int report_gap(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t cause, uint64_t first, uint64_t next)
+int sp_consumer_report_gap(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t cause, uint64_t first,
+                           uint64_t next)
 {
     static const uint32_t counters[] = {[SPATE_LOST_SKIPPED] = SP_CONSUMER_LOST_SKIPPED,
                                         [SPATE_LOST_EVICTED] = SP_CONSUMER_LOST_EVICTED,
-                                        [SPATE_LOST_DAMAGED] = SP_CONSUMER_LOST_DAMAGED};
+                                        [SPATE_LOST_DAMAGED] = SP_CONSUMER_LOST_DAMAGED,
+                                        [SPATE_LOST_DELETED] = SP_CONSUMER_LOST_SKIPPED};
     if (next > first)
         sp_count(&lane->reader.cursor->counters[counters[cause]], next - first);
     consumer->has_gap = true;
@@ -40,6 +42,8 @@ static int recover(struct spate_consumer *consumer, struct sp_consumer_lane *lan
     const uint64_t first = sp_max(reader->next.offset, reader->discard_below); /* what was not wanted is not lost */
     struct sp_place place = reader->next; /* an evicted gate that nobody has passed yet loses nothing */
 
+    if (lane->is_spilling)
+        return sp_lane_open_log(consumer, lane, first);
     /* Producers may pass the new place too before we hold it; the next one is newer, and the last one the tail, which nobody
      * passes. Only damaged words could keep this up for ever. */
     for (int tries = 0; tries < 1000; tries++) {
@@ -52,7 +56,7 @@ static int recover(struct spate_consumer *consumer, struct sp_consumer_lane *lan
     lane->stuck_since = 0;
     if (place.offset <= first)
         return 0;
-    return report_gap(consumer, lane, reader->gate ? SPATE_LOST_EVICTED : SPATE_LOST_SKIPPED, first, place.offset);
+    return sp_consumer_report_gap(consumer, lane, reader->gate ? SPATE_LOST_EVICTED : SPATE_LOST_SKIPPED, first, place.offset);
 }
 
 /* A committed record that makes no sense. */
@@ -63,7 +67,7 @@ static int recover_from_damage(struct spate_consumer *consumer, struct sp_consum
 
     reader->next = sp_ring_next_boundary(&lane->attachment->ring, reader->next);
     lane->touched = true;
-    return report_gap(consumer, lane, SPATE_LOST_DAMAGED, first, reader->next.offset);
+    return sp_consumer_report_gap(consumer, lane, SPATE_LOST_DAMAGED, first, reader->next.offset);
 }
 
 int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *records, uint32_t count, bool is_patient)
@@ -80,6 +84,22 @@ int sp_consumer_poll(struct spate_consumer *consumer, struct spate_record *recor
             if (!lane->deleted)
                 deleted += atomic_load_explicit(&lane->attachment->ring.header->state, memory_order_acquire) != SP_STATE_LIVE;
             continue;
+        }
+        if (SP_UNLIKELY(lane->in_log)) {
+            if (n > 0) { /* what it has to tell may not be mixed with what was found */
+                consumer->next_lane = index;
+                break;
+            }
+            const int read = sp_lane_poll_log(consumer, lane, records, count);
+            if (read < 0)
+                return read;
+            if (read > 0) {
+                lane->touched = true;
+                consumer->last_lane = index;
+                return read;
+            }
+            if (lane->in_log)
+                continue;
         }
         int got = sp_reader_poll_patiently(&lane->reader, records + n, count - n, is_patient);
         if (SP_UNLIKELY(got < 0)) {
@@ -179,7 +199,7 @@ int sp_consumer_unstick(struct spate_consumer *consumer, int64_t now, bool *ret_
 
     *ret_pending = false;
     for (uint32_t i = 0; i < consumer->lanes_count; i++) {
-        if (consumer->lanes[i].paused)
+        if (consumer->lanes[i].paused || consumer->lanes[i].in_log)
             continue;
         int got = unstick_lane(consumer, &consumer->lanes[i], now, ret_pending);
         if (got < 0)
@@ -285,7 +305,7 @@ int spate_check(spate_consumer *consumer)
         return sp_handle_error(consumer, "consumer");
     for (uint32_t i = 0; i < consumer->lanes_count && !is_lapped; i++) {
         struct sp_consumer_lane *lane = &consumer->lanes[i];
-        is_lapped = lane->touched && sp_reader_is_lapped(&lane->reader, lane->reader.first.position);
+        is_lapped = lane->touched && !lane->in_log && sp_reader_is_lapped(&lane->reader, lane->reader.first.position);
     }
     if (!is_lapped)
         return 0;
@@ -329,7 +349,7 @@ static int read_once(spate_consumer *consumer, void *buffer, size_t size, struct
         return n;
     struct sp_consumer_lane *lane = &consumer->lanes[consumer->last_lane];
     bool fits = copy_record(&record, buffer, size);
-    if (sp_reader_is_lapped(&lane->reader, lane->reader.first.position)) {
+    if (!lane->in_log && sp_reader_is_lapped(&lane->reader, lane->reader.first.position)) {
         sp_reader_rewind(&lane->reader);
         return 0;
     }

@@ -9,6 +9,9 @@
 
 #define SP_UNFINISHED_PREFIX "~topic." /* ~topic.<owner word, hex>.<random, hex>: being created or removed by that participant */
 
+/* ~deleted.<topic id, hex>: a durable topic was deleted while its log was there; the daemon removes that, then this. */
+#define SP_TOMBSTONE_PREFIX "~deleted."
+
 /* sp_unfinished_name: a fresh name of that kind. */
 int sp_unfinished_name(const struct spate_bus *bus, char name[64]);
 

@@ -36,6 +36,16 @@ static void fill_info(struct spate_topic_info *info, const struct sp_topic_file 
         .gid = file->gid,
         .ring_file_mode = file->ring_file_mode,
         .cursors_file_mode = file->cursors_file_mode,
+        .durable = file->durable,
+        .flush = file->flush,
+        .compression = file->compression,
+        .cleanup = file->cleanup,
+        .flush_interval = file->flush_interval,
+        .segment_size = file->segment_size,
+        .segment_age = file->segment_age,
+        .retention_size = file->retention_size,
+        .retention_time = file->retention_time,
+        .tombstone_delay = file->tombstone_delay,
     };
     info->value_size_max = sp_ring_payload_max(info->ring_capacity);
     memcpy(info->id, file->file.id, sizeof info->id);
@@ -54,6 +64,12 @@ static int read_topic(struct spate_topic *topic, const char *name)
     char path[SP_PATH_SIZE];
     struct sp_topic_file copy;
 
+    if (topic->bus->is_log) {
+        int error = sp_log_bus_topic(topic, name);
+        if (!error)
+            fill_info(&topic->info, topic->file);
+        return error;
+    }
     snprintf(path, sizeof path, "%s/%s", topic->bus->registry.path, name);
     int error = sp_map_file(topic->dir_fd, "topic", false, sizeof(struct sp_topic_file), path, &topic->map);
     if (error == -ENOENT && !is_current(topic, name))
@@ -104,7 +120,7 @@ int sp_topic_open_once(struct spate_bus *bus, const char *name, spate_topic **re
     topic->dir_fd = sp_open_at(bus->registry.dir_fd, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
     if (topic->dir_fd < 0)
         error = sp_fail(-errno, "cannot open topic %s on bus %s: %s%s", name, bus->registry.path, strerror(errno),
-                        errno == ENOENT ? "; create it first (`spate topic create`), or wait for it" : "");
+                        errno == ENOENT && !bus->is_log ? "; create it first (`spate topic create`), or wait for it" : "");
     if (!error)
         error = read_topic(topic, name);
     if (!error)

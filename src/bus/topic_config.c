@@ -5,11 +5,15 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "spate/spate.h"
+
+#define DAY (86400 * SP_NS_PER_S)
 
 void spate_topic_config_init(struct spate_topic_config *config)
 {
@@ -26,6 +30,13 @@ void spate_topic_config_init(struct spate_topic_config *config)
         .huge_pages = SPATE_HUGE_NONE,
         .uid = -1,
         .gid = -1,
+        .flush_interval = 100 * SP_NS_PER_MS,
+        .cleanup = SPATE_CLEANUP_DELETE,
+        .segment_size = (uint64_t)256 << 20,
+        .segment_age = -1,
+        .retention_size = -1,
+        .retention_time = 7 * DAY,
+        .tombstone_delay = DAY,
     };
 }
 
@@ -164,6 +175,109 @@ static int set_consumer_mode(struct spate_topic_config *c, const char *k, const 
     return parse_uint32(k, v, 8, &c->consumer_mode);
 }
 
+/* A time with its unit. */
+static int parse_time(const char *key, const char *text, int64_t *ret)
+{
+    static const struct {
+        const char *name;
+        int64_t ns;
+    } units[] = {{"ms", SP_NS_PER_MS}, {"s", SP_NS_PER_S}, {"m", 60 * SP_NS_PER_S}, {"h", 3600 * SP_NS_PER_S}, {"d", DAY}};
+    char *end;
+
+    errno = 0;
+    const int64_t value = strtoll(text, &end, 10);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (end == text || errno || !isdigit((unsigned char)*text) || strcmp(end, units[i].name) != 0 ||
+            value > INT64_MAX / units[i].ns)
+            continue;
+        *ret = value * units[i].ns;
+        return 0;
+    }
+    return sp_fail(-EINVAL, "%s=%s: not a time; give a number and ms, s, m, h or d, e.g. 500ms, 7d", key, text);
+}
+
+static bool is_none(const char *text)
+{
+    return strcmp(text, "none") == 0;
+}
+
+static int parse_time_or_none(const char *key, const char *text, int64_t *ret)
+{
+    if (!is_none(text))
+        return parse_time(key, text, ret);
+    *ret = -1;
+    return 0;
+}
+
+static int set_durable(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_word(k, v, (const char *const[]){"no", "yes", NULL}, &c->durable);
+}
+
+static int set_flush(struct spate_topic_config *c, const char *k, const char *v)
+{
+    static const char interval[] = "interval:";
+    int64_t ms;
+
+    if (strncmp(v, interval, strlen(interval)) != 0) {
+        if (parse_word(k, v, (const char *const[]){"none", "", "each", NULL}, &c->flush) == 0 && *v)
+            return 0;
+        return sp_fail(-EINVAL, "%s=%s: allowed are none, interval:MS, each", k, v);
+    }
+    if (parse_number(k, v + strlen(interval), 10, &ms) != 0 || ms < 1 || ms > 86400000)
+        return sp_fail(-EINVAL, "%s=%s: the interval is a number of milliseconds, 1 to 86400000", k, v);
+    c->flush = SPATE_FLUSH_INTERVAL;
+    c->flush_interval = ms * SP_NS_PER_MS;
+    return 0;
+}
+
+static int set_compression(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_word(k, v, (const char *const[]){"none", "lz4", NULL}, &c->compression);
+}
+
+static int set_cleanup(struct spate_topic_config *c, const char *k, const char *v)
+{
+    uint32_t value;
+    if (parse_word(k, v, (const char *const[]){"", "delete", "compact", "compact,delete", NULL}, &value) != 0 || value == 0)
+        return sp_fail(-EINVAL, "%s=%s: allowed are delete, compact, and compact,delete", k, v);
+    c->cleanup = value;
+    return 0;
+}
+
+static int set_segment_size(struct spate_topic_config *c, const char *k, const char *v)
+{
+    int64_t value;
+    int error = parse_number(k, v, 10, &value);
+    if (!error)
+        c->segment_size = value < 0 ? 0 : (uint64_t)value;
+    return error;
+}
+
+static int set_segment_age(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_time_or_none(k, v, &c->segment_age);
+}
+
+static int set_retention_size(struct spate_topic_config *c, const char *k, const char *v)
+{
+    int64_t value = -1;
+    int error = is_none(v) ? 0 : parse_number(k, v, 10, &value);
+    if (!error)
+        c->retention_size = value;
+    return error;
+}
+
+static int set_retention_time(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_time_or_none(k, v, &c->retention_time);
+}
+
+static int set_tombstone_delay(struct spate_topic_config *c, const char *k, const char *v)
+{
+    return parse_time(k, v, &c->tombstone_delay);
+}
+
 static const struct {
     const char *key;
     int (*set)(struct spate_topic_config *config, const char *key, const char *value);
@@ -181,6 +295,15 @@ static const struct {
     {"group", set_group},
     {"producer_mode", set_producer_mode},
     {"consumer_mode", set_consumer_mode},
+    {"durable", set_durable},
+    {"flush", set_flush},
+    {"compression", set_compression},
+    {"cleanup", set_cleanup},
+    {"segment_size", set_segment_size},
+    {"segment_age", set_segment_age},
+    {"retention_size", set_retention_size},
+    {"retention_time", set_retention_time},
+    {"tombstone_delay", set_tombstone_delay},
 };
 
 /* Levenshtein distance, for suggestions. Words longer than the table are simply far away. */

@@ -25,6 +25,7 @@
 struct creation {
     struct spate_bus *bus;
     struct spate_topic_config config;
+    const struct sp_topic_origin *origin;
     uint8_t id[16];
     int64_t created;
     int dir_fd; /* of the unfinished directory */
@@ -36,6 +37,24 @@ struct creation {
 static bool wants_blind_writers(uint32_t mode)
 {
     return (mode >> 1 & ~(mode >> 2) & 0111) != 0;
+}
+
+static int take_log_config(const struct spate_topic_config *config)
+{
+    if (config->durable > 1 || config->flush > SPATE_FLUSH_EACH || config->compression > SPATE_COMPRESSION_LZ4 ||
+        config->cleanup < 1 || config->cleanup > (SPATE_CLEANUP_DELETE | SPATE_CLEANUP_COMPACT))
+        return sp_fail(-EINVAL, "durable %u, flush %u, compression %u or cleanup %u is out of range: see their enums",
+                       config->durable, config->flush, config->compression, config->cleanup);
+    if (config->segment_size < SPATE_SEGMENT_MIN || config->segment_size > SPATE_SEGMENT_MAX)
+        return sp_fail(-EINVAL, "segment_size is %llu bytes, allowed are 1M..16G", (unsigned long long)config->segment_size);
+    if (config->flush_interval < SP_NS_PER_MS || config->segment_age < -1 || config->segment_age == 0 ||
+        config->retention_size < -1 || config->retention_time < -1 || config->tombstone_delay < 0)
+        return sp_fail(-EINVAL,
+                       "flush_interval %lld ns (at least 1 ms), segment_age %lld, retention_size %lld, retention_time %lld (-1: "
+                       "without limit) or tombstone_delay %lld is out of range",
+                       (long long)config->flush_interval, (long long)config->segment_age, (long long)config->retention_size,
+                       (long long)config->retention_time, (long long)config->tombstone_delay);
+    return 0;
 }
 
 /* A caller compiled against an older, shorter struct keeps the defaults of the fields it does not know. */
@@ -70,7 +89,7 @@ static int take_config(const struct spate_topic_config *given, struct spate_topi
     if (ret->uid < -1 || ret->uid > UINT32_MAX || ret->gid < -1 || ret->gid > UINT32_MAX || ret->numa_node < -1)
         return sp_fail(-EINVAL, "uid %lld, gid %lld or numa_node %d is out of range", (long long)ret->uid, (long long)ret->gid,
                        ret->numa_node);
-    return 0;
+    return take_log_config(ret);
 }
 
 /* Owner and group of a file or directory, as configured. */
@@ -104,6 +123,8 @@ static int create_ring(const struct creation *creation, uint32_t partition)
         .producers_max = config->producers_max,
         .consumers_max = config->consumers_max,
         .page_size = creation->page_size,
+        .is_durable = config->durable != 0,
+        .begin = creation->origin->places ? creation->origin->places[partition] : (struct sp_place){0, 0},
     };
     struct sp_new_file file;
     char name[32];
@@ -176,6 +197,16 @@ static int create_topic_file(const struct creation *creation, const char *name)
     topic->gid = config->gid < 0 ? getegid() : (uint32_t)config->gid;
     topic->ring_file_mode = creation->ring_mode;
     topic->cursors_file_mode = creation->cursors_mode;
+    topic->durable = config->durable;
+    topic->flush = config->flush;
+    topic->compression = config->compression;
+    topic->flush_interval = config->flush_interval;
+    topic->cleanup = config->cleanup;
+    topic->segment_size = config->segment_size;
+    topic->segment_age = config->segment_age;
+    topic->retention_size = config->retention_size;
+    topic->retention_time = config->retention_time;
+    topic->tombstone_delay = config->tombstone_delay;
     snprintf(topic->name, sizeof topic->name, "%s", name);
     sp_file_header_format(&topic->file, size, creation->id, creation->created, 0, creation->page_size);
     sp_file_header_seal(&topic->file, SP_TOPIC_MAGIC);
@@ -217,7 +248,14 @@ static int create_files(struct creation *creation, const char *name)
 
 int spate_topic_create(spate_bus *bus, const char *name, const struct spate_topic_config *given)
 {
-    struct creation creation = {.bus = bus, .dir_fd = -1};
+    static const struct sp_topic_origin fresh = {0};
+    return sp_topic_create(bus, name, given, &fresh);
+}
+
+int sp_topic_create(struct spate_bus *bus, const char *name, const struct spate_topic_config *given,
+                    const struct sp_topic_origin *origin)
+{
+    struct creation creation = {.bus = bus, .origin = origin, .dir_fd = -1};
     char directory[SPATE_TOPIC_NAME_MAX + 8], unfinished[64];
 
     if (!bus || bus->magic != SP_BUS_HANDLE)
@@ -238,10 +276,12 @@ int spate_topic_create(spate_bus *bus, const char *name, const struct spate_topi
     spate_topic_close(present);
     if (error)
         return sp_fail(-EEXIST, "there is a topic %s on bus %s already: it is left as it is", name, bus->registry.path);
-    error = sp_random(creation.id, sizeof creation.id);
+    error = origin->id ? 0 : sp_random(creation.id, sizeof creation.id);
     if (error)
         return sp_fail(error, "no random bytes for the topic identity: %s", strerror(-error));
-    creation.created = sp_clock_realtime();
+    if (origin->id)
+        memcpy(creation.id, origin->id, sizeof creation.id);
+    creation.created = origin->id ? origin->created : sp_clock_realtime();
     error = sp_unfinished_name(bus, unfinished);
     if (error)
         return error;

@@ -44,9 +44,43 @@ void sp_wake_sleepers(struct spate_bus *bus, struct sp_ring *ring, _Atomic uint6
         if (counter)
             sp_count(counter, 1);
     }
+    if (ring->is_durable && atomic_load_explicit(&ring->header->log.asleep, memory_order_acquire) == SP_LOG_ASLEEP) /* E7 sleep */
+        sp_wake_log(bus, ring);
     /* a deleted topic keeps its notice, so that every producer looks at the state */
     if (atomic_load_explicit(&ring->header->state, memory_order_acquire) == SP_STATE_LIVE) /* E11 owner */
         notice_lower(&cursors->notice, notice);
+}
+
+void sp_wake_log(struct spate_bus *bus, struct sp_ring *ring)
+{
+    /* E7 sleep: any value is safe */
+    sp_wake(&bus->registry, atomic_load_explicit(&ring->header->log.wake_slot, memory_order_acquire));
+}
+
+void sp_wake_watermark(struct spate_bus *bus, struct sp_ring *ring)
+{
+    struct sp_cursors_header *cursors = ring->cursors;
+    _Atomic uint32_t *notice = &ring->header->wanted.notice;
+    const uint32_t waiting = atomic_load_explicit(notice, memory_order_acquire); /* E16 watermark */
+
+    if (waiting & SP_NOTICE) {
+        atomic_fetch_add_explicit(&ring->header->log.sequence, 1, memory_order_acq_rel); /* E16 watermark */
+        sp_futex_wake(&ring->header->log.sequence, INT_MAX);
+        notice_lower(notice, waiting);
+    }
+    /* relaxed: behind the fence of sp_log_advance (E16); consumers that are missed look up by themselves */
+    if (atomic_load_explicit(&cursors->notice, memory_order_relaxed) & SP_NOTICE) {
+        uint32_t used = atomic_load_explicit(&cursors->consumers_used, memory_order_acquire); /* E11 owner */
+        for (uint32_t i = 0; i < used && i < ring->consumers_max; i++) {
+            struct sp_cursor *cursor = &cursors->slots[i];
+            /* E7 sleep; relaxed: any slot is safe */
+            if (atomic_load_explicit(&cursor->asleep, memory_order_acquire) == SP_ASLEEP_BOUNDED)
+                sp_wake(&bus->registry, atomic_load_explicit(&cursor->wake_slot, memory_order_relaxed));
+        }
+    }
+    /* relaxed: as above, for producers that wait for room */
+    if (atomic_load_explicit(&cursors->space_notice, memory_order_relaxed) & SP_NOTICE)
+        sp_wake_space(ring);
 }
 
 void sp_wake_space(struct sp_ring *ring)

@@ -23,7 +23,8 @@
  *                                                                  taking and every placing: who evicts names which one he means
  * 140    4 policy         owner                plain, before ACTIVE enum spate_policy
  * 144    8 gate_timeout   owner                plain, before ACTIVE ns, or -1
- * 152    4 asleep         owner                release/acquire     1: wake wake_slot when something is published (E7)
+ * 152    4 asleep         owner                release/acquire     1: wake wake_slot when something is published (E7); 2: also
+ *                                                                  when a watermark moved (SP_ASLEEP_BOUNDED)
  * 156    4 wake_slot      owner                plain, before asleep index into the bus's wakes
  * 160   32 name           owner                plain
  * 192   64 unused */
@@ -36,6 +37,7 @@
 #define SP_CURSORS_MAGIC SP_MAGIC('c', 'u', 'r', 's')
 
 enum { SP_NOTICE = 1 };
+enum { SP_ASLEEP = 1, SP_ASLEEP_BOUNDED = 2 };
 enum { SP_CURSOR_FREE = 0, SP_CURSOR_ACTIVE = 1, SP_CURSOR_EVICTED = 2, SP_CURSOR_STATE_MASK = 3, SP_CURSOR_GENERATION = 4 };
 
 enum sp_consumer_counter {

@@ -115,6 +115,14 @@ int sp_bus_header_check(const struct sp_bus_header *header, uint64_t mapped_size
     return 0;
 }
 
+static int is_log_config(const struct sp_topic_file *topic)
+{
+    return topic->durable <= 1 &&
+           (!topic->durable || (topic->flush <= SPATE_FLUSH_EACH && topic->compression <= SPATE_COMPRESSION_LZ4 &&
+                                topic->cleanup >= 1 && topic->cleanup <= (SPATE_CLEANUP_DELETE | SPATE_CLEANUP_COMPACT) &&
+                                topic->segment_size >= SPATE_SEGMENT_MIN && topic->segment_size <= SPATE_SEGMENT_MAX));
+}
+
 int sp_topic_file_check(const struct sp_topic_file *topic, const char *path)
 {
     uint32_t partitions = topic->partitions, mode = topic->mode, alignment = topic->alignment;
@@ -123,7 +131,7 @@ int sp_topic_file_check(const struct sp_topic_file *topic, const char *path)
         topic->timestamp > SPATE_TIMESTAMP_NONE || !sp_is_power_of_two(alignment) || alignment < 8 || alignment > 128 ||
         !sp_is_power_of_two(capacity) || capacity < SPATE_RING_MIN || capacity > SPATE_RING_MAX || topic->producers_max < 1 ||
         topic->producers_max > 1024 || topic->consumers_max < 1 || topic->consumers_max > 4096 ||
-        memchr(topic->name, 0, sizeof topic->name) == NULL)
+        memchr(topic->name, 0, sizeof topic->name) == NULL || !is_log_config(topic))
         return sp_fail(-EBADMSG,
                        "%s: topic configuration is damaged (%u partitions, mode %u, alignment %u, ring %llu); delete the topic "
                        "(`spate topic delete --force`)",
@@ -162,7 +170,8 @@ int sp_ring_header_check(const struct sp_ring_header *header, uint64_t file_size
     int ok = sp_is_power_of_two(capacity) && capacity >= SPATE_RING_MIN && capacity <= SPATE_RING_MAX && producers >= 1 &&
              producers <= 1024 && shift >= 3 && shift <= 7 && header->mode <= SPATE_MODE_EXCLUSIVE &&
              header->timestamp <= SPATE_TIMESTAMP_NONE && is_page_size(page_size) &&
-             header->record_size_max == sp_ring_record_size_max(capacity) && header->chunk_size == sp_ring_chunk_size(capacity);
+             header->record_size_max == sp_ring_record_size_max(capacity) && header->chunk_size == sp_ring_chunk_size(capacity) &&
+             header->durable <= 1;
     if (ok) {
         struct sp_ring_regions regions = sp_ring_regions(producers, capacity, page_size);
         ok = regions.data == data && regions.file_size == file_size;

@@ -33,8 +33,9 @@
 /* 1  the first
  * 2  a claim clears the stamps inside it, which readers rely on; cursor states carry a generation
  * 3  the tail lags behind the records of an exclusive producer, and of one that holds the new bias
- * 4  stamps are a golden step apart; a claim clears nothing */
-#define SP_LAYOUT_VERSION 4u
+ * 4  stamps are a golden step apart; a claim clears nothing
+ * 5  durable topics: configuration of the log in the topic file, its watermarks in the ring; a ring may begin behind place 0 */
+#define SP_LAYOUT_VERSION 5u
 
 #define SP_MAGIC(a, b, c, d)                                                                                                      \
     ((uint64_t)'S' | (uint64_t)'P' << 8 | (uint64_t)'A' << 16 | (uint64_t)'T' << 24 | (uint64_t)(a) << 32 | (uint64_t)(b) << 40 | \

@@ -17,9 +17,19 @@
  * 112    4 gid                plain
  * 116    4 ring_file_mode     plain             rw for producers, r for consumers
  * 120    4 cursors_file_mode  plain             rw for both
- * 124    4 unused
+ * 124    4 durable            plain             1: the daemon keeps a log of it, and producers wait for the log
  * 128  256 name               plain             NUL-terminated
- * 384 3712 unused                               0; later configuration */
+ * 384    4 flush              plain             enum spate_flush; this and all below mean nothing where durable is 0
+ * 388    4 compression        plain             enum spate_compression
+ * 392    8 flush_interval     plain             ns
+ * 400    4 cleanup            plain             enum spate_cleanup, ORed
+ * 404    4 unused
+ * 408    8 segment_size       plain             bytes
+ * 416    8 segment_age        plain             ns; -1: without limit, as the others
+ * 424    8 retention_size     plain             bytes
+ * 432    8 retention_time     plain             ns
+ * 440    8 tombstone_delay    plain             ns
+ * 448 3648 unused                               0; later configuration */
 #ifndef SP_LAYOUT_TOPIC_LAYOUT_H
 #define SP_LAYOUT_TOPIC_LAYOUT_H
 
@@ -45,9 +55,19 @@ struct sp_topic_file {
     uint32_t gid;
     uint32_t ring_file_mode;
     uint32_t cursors_file_mode;
-    uint32_t unused0;
+    uint32_t durable;
     char name[256];
-    uint8_t unused1[3712];
+    uint32_t flush;
+    uint32_t compression;
+    int64_t flush_interval;
+    uint32_t cleanup;
+    uint32_t unused0;
+    uint64_t segment_size;
+    int64_t segment_age;
+    int64_t retention_size;
+    int64_t retention_time;
+    int64_t tombstone_delay;
+    uint8_t unused1[3648];
 };
 
 #define SP_TOPIC_FIELDS(AT)                             \
@@ -66,7 +86,17 @@ struct sp_topic_file {
     AT(struct sp_topic_file, gid, 112, 4)               \
     AT(struct sp_topic_file, ring_file_mode, 116, 4)    \
     AT(struct sp_topic_file, cursors_file_mode, 120, 4) \
-    AT(struct sp_topic_file, name, 128, 256)
+    AT(struct sp_topic_file, durable, 124, 4)           \
+    AT(struct sp_topic_file, name, 128, 256)            \
+    AT(struct sp_topic_file, flush, 384, 4)             \
+    AT(struct sp_topic_file, compression, 388, 4)       \
+    AT(struct sp_topic_file, flush_interval, 392, 8)    \
+    AT(struct sp_topic_file, cleanup, 400, 4)           \
+    AT(struct sp_topic_file, segment_size, 408, 8)      \
+    AT(struct sp_topic_file, segment_age, 416, 8)       \
+    AT(struct sp_topic_file, retention_size, 424, 8)    \
+    AT(struct sp_topic_file, retention_time, 432, 8)    \
+    AT(struct sp_topic_file, tombstone_delay, 440, 8)
 SP_TOPIC_FIELDS(SP_AT)
 static_assert(sizeof(struct sp_topic_file) == 4096, "topic file ABI");
 

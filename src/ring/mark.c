@@ -15,6 +15,14 @@ static uint64_t mix(uint64_t position)
     return position * 0x9e3779b97f4a7c15u; /* 2^64 / golden ratio: positions a ring apart give offsets that are far apart */
 }
 
+void sp_mark_format(struct sp_ring_header *header, uint64_t marks_count, struct sp_place place)
+{
+    struct sp_mark *mark = &header->marks[place.position / header->chunk_size % marks_count];
+
+    atomic_init(&mark->position, place.position);
+    atomic_init(&mark->offset, place.offset + mix(place.position));
+}
+
 void sp_mark_write(struct sp_ring *ring, struct sp_place place)
 {
     uint64_t chunk = place.position / ring->chunk_size;

@@ -15,6 +15,7 @@ void sp_reader_init(struct sp_reader *reader, const struct sp_ring *ring, struct
                                  .data = ring->data,
                                  .mask = ring->mask,
                                  .salt = ring->salt,
+                                 .memory_end = UINT64_MAX,
                                  .cursor = cursor,
                                  .gate = gate,
                                  .discard_before = INT64_MIN,
@@ -63,7 +64,8 @@ static bool discard(struct sp_reader *reader, const struct spate_record *record)
 
 /* STREAMING. A consumer that keeps up with a fast producer does harm: it looks at the very line that is to be written next, its hardware
  * prefetcher pulls those behind it, and the producer has to fetch each of them back before it can go on (a line that is missing stops all
- * later stores). So, when much comes at once, it stays behind: it goes by the tail word, keeps a distance to it, and looks at it again only
+ * later stores). So, when much comes at once, it stays behind: it goes by the tail word, keeps a distance to it, and looks at it
+ * again only
  * after a rest (sp_consumer's, in bus/poll.c), until nothing comes any more. Whoever waits for a lone record never gets here.
  * Measured: keeping up 20-40 M records/s, streaming 75 (two far cores; 64-byte values). */
 #define STREAM_BEGINS 32u /* records found lately at looks that found MANY, before it is taken for a stream */
@@ -104,6 +106,15 @@ static uint64_t stream_end(struct sp_reader *reader, uint64_t end, bool is_patie
     return end;
 }
 
+/* A reader that was told to go no further than a watermark. */
+static uint64_t bound(const struct sp_reader *reader, uint64_t end)
+{
+    if (SP_LIKELY(!reader->watermark))
+        return end;
+    const uint64_t position = atomic_load_explicit(reader->watermark, memory_order_acquire); /* E16 watermark */
+    return (int64_t)(position - end) < 0 ? position : end;
+}
+
 /* A stream is noticed by how much is found at a look. */
 static void notice_haste(struct sp_reader *reader, uint32_t found)
 {
@@ -122,9 +133,11 @@ static inline __attribute__((always_inline)) uint32_t take_shape(struct sp_reade
                                                                  uint32_t max, uint64_t end, bool has_timestamp)
 {
     const uint64_t word = reader->word, size = reader->size, head = reader->head;
+    const uint64_t left = reader->memory_end - reader->next.position;
     const uint8_t *at = reader->data + (reader->next.position & reader->mask);
-    /* from inside the first half, half a ring ahead lies before the end of the mirror */
-    const uint8_t *at_end = at + sp_min(end - reader->next.position, reader->ring->capacity / 2);
+    /* from inside the first half, half a ring ahead lies before the end of the mirror; elsewhere all of the last record has to be there */
+    const uint8_t *at_end =
+        at + sp_min(sp_min(end - reader->next.position, reader->ring->capacity / 2), left < size ? 0 : left - size + 1);
     uint64_t offset = reader->next.offset, stamp = sp_stamp(offset, reader->salt);
     uint32_t n = 0;
 
@@ -167,15 +180,20 @@ static bool take_one(struct sp_reader *reader, struct spate_record *record, stru
     const struct sp_ring *ring = reader->ring;
     const uint8_t *at = reader->data + (reader->next.position & reader->mask);
     const struct sp_record_header *header = (const struct sp_record_header *)(const void *)at;
+    /* in the ring a mirror follows, elsewhere nothing */
+    const uint64_t size_max = sp_min(ring->record_size_max, reader->memory_end - reader->next.position);
 
+    if (size_max < SP_RECORD_HEADER_SIZE)
+        return false;
     /* E1 commit */
     if (atomic_load_explicit(&header->stamp, memory_order_acquire) != sp_stamp(reader->next.offset, reader->salt))
         return false;
     uint64_t word = atomic_load_explicit(&header->word, memory_order_relaxed); /* relaxed: behind the acquire of the stamp */
-    uint64_t size = sp_record_decode(at, word, ring->record_size_max, 1u << ring->unit_shift, record);
+    uint64_t size = sp_record_decode(at, word, size_max, 1u << ring->unit_shift, record);
     if (SP_UNLIKELY(size == 0)) {
         uint32_t count;
-        found->damaged = !sp_aborted_decode(word, ring->capacity, ring->unit_shift, &size, &count);
+        found->damaged = !sp_aborted_decode(word, sp_min(ring->capacity, reader->memory_end - reader->next.position),
+                                            ring->unit_shift, &size, &count);
         if (!found->damaged) {
             skip(reader, size, count);
             found->aborted += count;
@@ -204,37 +222,93 @@ static bool is_discarding(const struct sp_reader *reader)
     return reader->next.offset < reader->discard_below || reader->discard_before != INT64_MIN;
 }
 
+static void take(struct sp_reader *reader, struct spate_record *records, uint32_t max, uint64_t end, struct found *found)
+{
+    reader->first = reader->next;
+    reader->first_discard_before = reader->discard_before;
+    while (found->n < max && reader->next.position < end) {
+        if (SP_LIKELY(reader->word && !is_discarding(reader))) {
+            const uint32_t alike = take_alike(reader, records + found->n, max - found->n, end);
+            found->n += alike;
+            found->bytes += alike * reader->size;
+        }
+        if (found->n == max || reader->next.position >= end || !take_one(reader, &records[found->n], found))
+            break;
+    }
+}
+
+static void count(struct sp_reader *reader, const struct found *found)
+{
+    if (SP_UNLIKELY(found->aborted != 0))
+        sp_count(&reader->cursor->counters[SP_CONSUMER_ABORTED], found->aborted);
+    if (found->n) {
+        sp_count(&reader->cursor->counters[SP_CONSUMER_RECORDS], found->n);
+        sp_count(&reader->cursor->counters[SP_CONSUMER_BYTES], found->bytes);
+    }
+}
+
+void sp_reader_leave(struct sp_reader *reader)
+{
+    struct sp_cursor *cursor = reader->cursor;
+
+    if (!reader->gate)
+        return;
+    reader->holds = false;
+    /* relaxed: the generation is our own */
+    reader->active = sp_cursor_next(atomic_load_explicit(&cursor->state, memory_order_relaxed), SP_CURSOR_EVICTED);
+    atomic_store_explicit(&cursor->state, reader->active, memory_order_release); /* E12 evict: as if somebody had evicted it */
+}
+
+void sp_reader_open_memory(struct sp_reader *reader, const void *data, uint64_t size, struct sp_place begin, uint64_t stamp_salt)
+{
+    reader->data = (const uint8_t *)((uintptr_t)data - begin.position); /* so that data + position is where the record is */
+    reader->mask = UINT64_MAX;
+    reader->memory_end = begin.position + size;
+    reader->salt = stamp_salt;
+    reader->word = 0;
+    reader->next = reader->first = begin;
+    reader->streaming = false;
+    reader->haste = 0;
+}
+
+void sp_reader_open_ring(struct sp_reader *reader)
+{
+    reader->data = reader->ring->data;
+    reader->mask = reader->ring->mask;
+    reader->memory_end = UINT64_MAX;
+    reader->salt = reader->ring->salt;
+    reader->word = 0;
+}
+
+int sp_reader_poll_memory(struct sp_reader *reader, struct spate_record *records, uint32_t max)
+{
+    const uint64_t end = reader->memory_end;
+    struct found found = {0};
+
+    take(reader, records, max, end, &found);
+    if (reader->cursor)
+        count(reader, &found);
+    /* what ends before its memory does is no record */
+    return found.n == 0 && (found.damaged || reader->next.position < end) ? -EBADMSG : (int)found.n;
+}
+
 int sp_reader_poll_patiently(struct sp_reader *reader, struct spate_record *records, uint32_t max, bool is_patient)
 {
     const struct sp_place start = reader->next;
     /* two rings ahead: bounds what a hostile producer can keep us at */
-    const uint64_t end = stream_end(reader, start.position + 2 * reader->ring->capacity, is_patient);
+    const uint64_t end = bound(reader, stream_end(reader, start.position + 2 * reader->ring->capacity, is_patient));
     struct found found = {0};
 
-    reader->first = start;
-    reader->first_discard_before = reader->discard_before;
-    while (found.n < max && reader->next.position < end) {
-        if (SP_LIKELY(reader->word && !is_discarding(reader))) {
-            const uint32_t alike = take_alike(reader, records + found.n, max - found.n, end);
-            found.n += alike;
-            found.bytes += alike * reader->size;
-        }
-        if (found.n == max || reader->next.position >= end || !take_one(reader, &records[found.n], &found))
-            break;
-    }
+    take(reader, records, max, end, &found);
     if (SP_UNLIKELY(sp_reader_is_lapped(reader, start.position))) {
         sp_reader_rewind(reader); /* also the search: garbage may have ended it */
         return -EOVERFLOW;
     }
-    if (SP_UNLIKELY(found.aborted != 0))
-        sp_count(&reader->cursor->counters[SP_CONSUMER_ABORTED], found.aborted);
+    count(reader, &found);
     if (SP_UNLIKELY(found.damaged && found.n == 0))
         return -EBADMSG;
-    if (found.n) {
-        sp_count(&reader->cursor->counters[SP_CONSUMER_RECORDS], found.n);
-        sp_count(&reader->cursor->counters[SP_CONSUMER_BYTES], found.bytes);
+    if (found.n)
         notice_haste(reader, found.n);
-    }
     return (int)found.n;
 }
 

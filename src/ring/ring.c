@@ -25,11 +25,31 @@ void sp_ring_init(struct sp_ring *ring, struct sp_ring_header *header, uint8_t *
         .timestamp = header->timestamp,
         .producers_max = header->producers_max,
         .consumers_max = cursors ? cursors->consumers_max : 0,
+        .is_durable = header->durable != 0,
     };
     /* Derived, not read: the header may change between its check and now, and these bound what we touch. */
     ring->record_size_max = sp_ring_record_size_max(ring->capacity);
     ring->chunk_size = sp_max(sp_ring_chunk_size(ring->capacity), 1);
     ring->marks_count = (uint32_t)(ring->capacity / ring->chunk_size);
+}
+
+/* A ring that begins behind (0, 0) is like one whose earlier records were overwritten, and are all in the log. */
+static void begin(struct sp_ring_header *header, const struct sp_ring_config *config)
+{
+    const struct sp_place place = config->begin;
+    const uint64_t units = place.position >> config->unit_shift;
+
+    if (place.position == 0 && place.offset == 0)
+        return;
+    atomic_init(&header->tail, sp_tail_pack(units, place.offset));
+    atomic_init(&header->records_base, place.offset);
+    atomic_init(&header->units_base, units);
+    atomic_init(&header->reserved, place.position + config->capacity);
+    atomic_init(&header->log.written, place.position);
+    atomic_init(&header->log.written_offset, place.offset);
+    atomic_init(&header->log.durable, place.position);
+    atomic_init(&header->log.durable_offset, place.offset);
+    sp_mark_format(header, config->capacity / header->chunk_size, place);
 }
 
 void sp_ring_format(struct sp_ring_header *header, const struct sp_ring_config *config)
@@ -45,6 +65,8 @@ void sp_ring_format(struct sp_ring_header *header, const struct sp_ring_config *
     header->producers_max = config->producers_max;
     header->record_size_max = sp_ring_record_size_max(config->capacity);
     header->chunk_size = sp_ring_chunk_size(config->capacity);
+    header->durable = config->is_durable;
+    begin(header, config);
 }
 
 struct sp_place sp_ring_claimed(const struct sp_ring *ring)
@@ -174,6 +196,11 @@ uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, stru
             position = tail.position - ring->capacity;
         if (position < blocker.position)
             blocker = (struct sp_blocker){SP_BLOCKER_CONSUMER, i, position};
+    }
+    if (ring->is_durable) {
+        uint64_t position = atomic_load_explicit(&ring->header->log.written, memory_order_acquire); /* E15 log gate */
+        if (position < blocker.position)
+            blocker = (struct sp_blocker){SP_BLOCKER_LOG, 0, position};
     }
     if (ret_blocker)
         *ret_blocker = blocker;

@@ -24,7 +24,8 @@
  * EXCLUSIVE mode. One producer; it knows position and offset by heart. Claim: arithmetic. Commit: release-store of the stamp, and
  * nothing else: the tail word follows every 4 to 8 KiB, or every claim that is larger (writer.h). So everything below it is committed,
  * and up to a quarter of a ring behind it may be; whoever wants the exact end walks on over the stamps (sp_ring_tail), and so does the
- * successor of a dead producer, which left committed records or nothing. The records that are not settled never fill the ring, or else the
+ * successor of a dead producer, which left committed records or nothing. The records that are not settled never fill the ring, or
+ * else the
  * walk would begin in what overwrote them (tests/spin/exclusive.pml, never-settled).
  *
  * CONCURRENT mode. The tail is claimed before the record is written, by one compare-and-swap that adds (units << 30) + records to
@@ -102,6 +103,11 @@
  * E14 bias: store of claim (BIASED or INTENT),     -> revoke, hold: CAS of bias, membarrier, load of claims
  *         load of bias                                Dekker with the fence on the other side only, as E7: whoever is about to
  *                                                     write by what he knew of the bias is seen, or sees that it changed
+ * E15 log gate: release-store of log.written       -> extend: acquire-load of log.written
+ *                                                     copied into the log before overwrite, as E2
+ * E16 watermark: release-store of a watermark,     -> wait: notice, membarrier or wake-up, acquire-load of the watermark
+ *         seq_cst fence, load of wanted.notice        Dekker with full fences on both sides: the waiter announces itself and looks
+ *                                                     again before it sleeps; the flush was over before the word says so
  *
  * A note on E3: extend takes it not from its first look at the tail but from the seq_cst fence before its second look at the slots.
  *
@@ -133,6 +139,7 @@ struct sp_ring {
     uint64_t record_size_max, chunk_size;
     uint32_t unit_shift, mode, timestamp, producers_max, consumers_max;
     uint32_t marks_count; /* chunks in the ring */
+    bool is_durable;      /* the log gates (E15) */
 };
 
 /* sp_ring_init: take the values from headers that passed sp_ring_header_check and sp_cursors_header_check. */
@@ -142,6 +149,8 @@ void sp_ring_init(struct sp_ring *ring, struct sp_ring_header *header, uint8_t *
 struct sp_ring_config {
     uint64_t capacity, salt;
     uint32_t mode, unit_shift, timestamp, producers_max, consumers_max, page_size;
+    bool is_durable;
+    struct sp_place begin; /* of the first record: (0, 0), or where the log of an earlier ring of that partition ends */
 };
 void sp_ring_format(struct sp_ring_header *header, const struct sp_ring_config *config);
 
@@ -171,7 +180,7 @@ static inline const struct sp_record_header *sp_ring_record(const struct sp_ring
 bool sp_ring_step(const struct sp_ring *ring, struct sp_place place, uint64_t *ret_size, uint32_t *ret_count);
 
 /* What keeps a writer from more space. */
-enum sp_blocker_kind { SP_BLOCKER_NONE, SP_BLOCKER_PRODUCER, SP_BLOCKER_CONSUMER };
+enum sp_blocker_kind { SP_BLOCKER_NONE, SP_BLOCKER_PRODUCER, SP_BLOCKER_CONSUMER, SP_BLOCKER_LOG };
 struct sp_blocker {
     enum sp_blocker_kind kind;
     uint32_t slot;
@@ -184,6 +193,8 @@ uint64_t sp_ring_frontier(const struct sp_ring *ring, struct sp_place tail, stru
 
 /* Marks: record boundaries from which a walk may begin, one per chunk (mark.c). */
 void sp_mark_write(struct sp_ring *ring, struct sp_place place);
+/* The first mark of a ring that is being made. */
+void sp_mark_format(struct sp_ring_header *header, uint64_t marks_count, struct sp_place place);
 /* One mark; false when it may not be used. */
 bool sp_mark_load(const struct sp_ring *ring, uint32_t index, uint64_t lowest, struct sp_place *ret);
 /* The oldest boundary at or above `lowest` (by_offset false), or the newest with offset <= target; the tail when there is

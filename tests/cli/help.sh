@@ -80,7 +80,7 @@ for words in "-p 1x" "-p -1" "-p +1" "-p ''" "-p 99999" "-c 0" "-c 1.5" "-c 9999
 done
 
 it "names of modes are parsed strictly"
-for words in "--policy spill" "--wait sleep" "--policy ''"; do
+for words in "--policy spil" "--wait sleep" "--policy ''"; do
     eval "run consume t $words"
     expect_usage_error 'one of'
 done

@@ -33,7 +33,6 @@ PLANTED = [
     ("layering.py", "src/odd/x.c", OPEN + '#include "base/x.h"\n', "not in the order"),
     ("layering.py", "tools/x.c", OPEN + '#include "daemon/x.h"\n', "daemon is above it"),
     ("layering.py", "bench/x.c", OPEN + '#include "daemon/x.h"\n', "daemon is above it"),
-    ("layering.py", "tests/x.c", OPEN + '#include "daemon/x.h"\n', "daemon is above it"),
     ("layering.py", "include/spate/x.h", OPEN + '#include "base/x.h"\n', "not installed"),
     ("memory_order.py", "src/shm/x.c", OPEN + ATOMIC % "atomic_store_explicit(&x, 1, memory_order_release);", "cites no edge"),
     ("memory_order.py", "src/shm/x.c", OPEN + ATOMIC % "/* E1 */\n\n\n\n    atomic_thread_fence(memory_order_seq_cst);", "cites no edge"),

@@ -87,5 +87,5 @@ int tool_main(const struct command *command, int argc, char **argv)
 {
     occupy_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
-    return output_finish(tool_dispatch(command, argc - 1, argv + 1));
+    return output_finish(run(command, argc - 1, argv + 1));
 }

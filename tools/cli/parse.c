@@ -255,8 +255,16 @@ const char *set_wait(void *target, char *text)
 
 const char *set_policy(void *target, char *text)
 {
-    static const struct name names[] = {{"gate", SPATE_POLICY_GATE}, {"skip", SPATE_POLICY_SKIP}};
-    return find_name(names, 2, text, target) ? NULL : "one of gate, skip is expected";
+    static const struct name names[] = {
+        {"gate", SPATE_POLICY_GATE}, {"skip", SPATE_POLICY_SKIP}, {"spill", SPATE_POLICY_SPILL}, {"auto", SPATE_POLICY_AUTO}};
+    return find_name(names, 4, text, target) ? NULL : "one of gate, skip, spill, auto is expected";
+}
+
+const char *set_watermark(void *target, char *text)
+{
+    static const struct name names[] = {
+        {"ring", SPATE_WATERMARK_RING}, {"written", SPATE_WATERMARK_WRITTEN}, {"durable", SPATE_WATERMARK_DURABLE}};
+    return find_name(names, 3, text, target) ? NULL : "one of ring, written, durable is expected";
 }
 
 const char *set_start(void *target, char *text)

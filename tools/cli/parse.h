@@ -26,6 +26,7 @@ const char *set_count(void *target, char *text);     /* uint64_t, at least 1 */
 const char *set_duration(void *target, char *text);  /* int64_t ns: "1.5s", "200ms", "2m"; seconds without a unit */
 const char *set_wait(void *target, char *text);      /* uint32_t, enum spate_wait_strategy */
 const char *set_policy(void *target, char *text);    /* uint32_t, enum spate_policy */
+const char *set_watermark(void *target, char *text); /* uint32_t, enum spate_watermark */
 const char *set_start(void *target, char *text);     /* struct start: beginning|end|OFFSET|-N|@TIME */
 const char *set_escaped(void *target, char *text);   /* struct bytes, with \n \r \t \0 \\ \xHH; not empty */
 const char *set_bytes(void *target, char *text);     /* struct bytes, as typed; may be empty */

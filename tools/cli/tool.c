@@ -87,6 +87,15 @@ int tool_open_bus(const struct command *command, enum tool_access access, const 
     return error == 0 ? STATUS_GO_ON : tool_failed(error, "cannot open the bus");
 }
 
+int tool_open_log(const char *directory, spate_bus **ret_bus)
+{
+    struct spate_bus_options options;
+    spate_bus_options_init(&options);
+    options.flags = SPATE_BUS_LOG;
+    int error = spate_bus_open(directory, &options, ret_bus);
+    return error == 0 ? STATUS_GO_ON : tool_failed(error, "cannot open the log");
+}
+
 int tool_no_topic(spate_bus *bus, const char *name, const char *hint)
 {
     return tool_error("no topic '%s' on bus %s: create it with `spate topic create %s`%s%s", name, spate_bus_path(bus), name,

@@ -65,6 +65,9 @@ int tool_try_open_bus(const struct command *command, enum tool_access access, co
 /* tool_open_bus: the same. Returns STATUS_GO_ON, or an exit status after a message. */
 int tool_open_bus(const struct command *command, enum tool_access access, const char *name, spate_bus **ret_bus);
 
+/* tool_open_log: a log directory in place of a bus. Returns as tool_open_bus. */
+int tool_open_log(const char *directory, spate_bus **ret_bus);
+
 /* tool_open_topic: a topic that must exist.
  *   hint       what else the user may do when it does not: "or give --create"; NULL for nothing
  * Returns      STATUS_GO_ON, or an exit status after a message */

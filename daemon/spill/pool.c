@@ -1,0 +1,45 @@
+/* pool.c: see pool.h. The buffer that was given back last is taken first: it is still in the cache.
+ * Called by the writers of one thread. */
+#include "spill/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout/log_layout.h"
+
+int spill_pool_open(struct spill_pool *pool, uint32_t count, uint32_t buffer_size)
+{
+    void *memory;
+
+    *pool = (struct spill_pool){.count = count, .buffer_size = buffer_size};
+    if (posix_memalign(&memory, SP_LOG_GRAIN, (size_t)count * buffer_size) != 0)
+        return -ENOMEM;
+    pool->memory = memory;
+    pool->free = calloc(count, sizeof *pool->free);
+    if (!pool->free) {
+        free(memory);
+        return -ENOMEM;
+    }
+    memset(memory, 0, (size_t)count * buffer_size); /* all of it now: no page faults later */
+    while (pool->free_count < count)
+        spill_pool_give(pool, pool->memory + (size_t)pool->free_count * buffer_size);
+    return 0;
+}
+
+void spill_pool_close(struct spill_pool *pool)
+{
+    free(pool->memory);
+    free(pool->free);
+    *pool = (struct spill_pool){0};
+}
+
+uint8_t *spill_pool_take(struct spill_pool *pool)
+{
+    return pool->free_count ? pool->free[--pool->free_count] : NULL;
+}
+
+void spill_pool_give(struct spill_pool *pool, uint8_t *buffer)
+{
+    pool->free[pool->free_count++] = buffer;
+}

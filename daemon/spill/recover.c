@@ -1,0 +1,347 @@
+/* recover.c: see recover.h. All through io.h, so that the simulator can crash it between any two operations.
+ * Called by the supervisor, on its thread. */
+#include "spill/recover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "log/scan.h"
+
+#define PATH_SIZE (SPATE_TOPIC_NAME_MAX + 64)
+
+struct recover {
+    struct io *io;
+    const struct spill_topic *topic;
+    uint32_t partition;
+    char path[SPATE_TOPIC_NAME_MAX + 24];
+    void (*say)(void *context, bool is_error, const char *text);
+    void *context;
+    struct recovery *result;
+    uint64_t *bases; /* of the segments, sorted */
+    uint32_t count, room;
+    bool has_leftovers; /* files that a crash left half made */
+    struct sp_frontier frontier;
+    bool has_frontier;
+};
+
+__attribute__((format(printf, 3, 4))) static void say(const struct recover *recover, bool is_error, const char *format, ...)
+{
+    char text[600];
+    va_list arguments;
+    const int size = snprintf(text, sizeof text, "topic %s, partition %u: ", recover->topic->info.name, recover->partition);
+
+    va_start(arguments, format);
+    vsnprintf(text + size, sizeof text - (size_t)size, format, arguments);
+    va_end(arguments);
+    recover->say(recover->context, is_error, text);
+}
+
+static void name_file(const struct recover *recover, const char *name, char path[PATH_SIZE])
+{
+    snprintf(path, PATH_SIZE, "%s/%s", recover->path, name);
+}
+
+static void name_segment(const struct recover *recover, uint64_t base, const char *suffix, char path[PATH_SIZE])
+{
+    char name[SP_SEGMENT_NAME_SIZE];
+    sp_segment_name(base, suffix, name);
+    name_file(recover, name, path);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int note_file(void *context, const char *name)
+{
+    struct recover *recover = context;
+    uint64_t base;
+
+    if (!sp_segment_base(name, "log", &base))
+        return 0;
+    if (recover->count == recover->room) {
+        const uint32_t room = recover->room ? 2 * recover->room : 64;
+        uint64_t *bases = realloc(recover->bases, room * sizeof *bases);
+        if (!bases)
+            return -ENOMEM;
+        recover->bases = bases;
+        recover->room = room;
+    }
+    recover->bases[recover->count++] = base;
+    return 0;
+}
+
+/* The directories and an empty frontier, durable before anything is in them. */
+static int make(struct recover *recover)
+{
+    struct io *io = recover->io;
+    static const uint8_t zeros[SP_LOG_GRAIN];
+    char path[PATH_SIZE];
+
+    int error = io->f->mkdir(io, recover->topic->directory);
+    if (!error)
+        error = io->f->mkdir(io, recover->path);
+    name_file(recover, "frontier", path);
+    int file = error ? error : io->f->open(io, path, O_RDWR | O_CREAT);
+    if (file < 0)
+        return file;
+    for (uint64_t at = 0; !error && at < 2 * SP_LOG_GRAIN && io->f->size(io, file) < (int64_t)(2 * SP_LOG_GRAIN);
+         at += SP_LOG_GRAIN)
+        error = io->f->write(io, file, at, zeros, sizeof zeros);
+    io->f->close(io, file);
+    if (!error)
+        error = io->f->sync(io, path);
+    if (!error)
+        error = io->f->sync(io, recover->path);
+    if (!error)
+        error = io->f->sync(io, recover->topic->directory);
+    return error ? error : io->f->sync(io, ".");
+}
+
+/* Returns 0, also when there is none; -EBADMSG: it is another topic's. */
+static int read_frontier(struct recover *recover)
+{
+    struct io *io = recover->io;
+    struct sp_frontier slots[2];
+    char path[PATH_SIZE];
+
+    memset(slots, 0, sizeof slots);
+    name_file(recover, "frontier", path);
+    const int file = io->f->open(io, path, O_RDONLY);
+    if (file == -ENOENT)
+        return 0;
+    if (file < 0)
+        return file;
+    int error = 0;
+    for (uint32_t i = 0; i < 2 && !error; i++) {
+        error = io->f->read(io, file, i * (uint64_t)SP_LOG_GRAIN, &slots[i], sizeof slots[i]);
+        if (error == -ENODATA) /* made, and not filled before a crash */
+            error = 0;
+    }
+    io->f->close(io, file);
+    const struct sp_frontier *newest = error ? NULL : sp_frontier_newest(&slots[0], &slots[1]);
+    if (!newest)
+        return error;
+    if (memcmp(newest->topic_id, recover->topic->id, sizeof newest->topic_id) != 0)
+        return sp_fail(
+            -EBADMSG,
+            "the log in %s is of another topic of that name: move it away, or delete the topic on the bus and start again",
+            recover->path);
+    recover->frontier = *newest;
+    recover->has_frontier = true;
+    return 0;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- scanning */
+
+struct open_segment {
+    struct recover *recover;
+    int file;
+    struct sp_scan_source source;
+    struct sp_segment_identity identity;
+    const char *reason; /* why its header is no good; NULL: it is */
+};
+
+static int read_segment(void *context, uint64_t at, void *to, uint32_t size)
+{
+    const struct open_segment *segment = context;
+    struct io *io = segment->recover->io;
+    return io->f->read(io, segment->file, at, to, size);
+}
+
+static int open_segment(struct recover *recover, uint64_t base, struct open_segment *ret)
+{
+    struct io *io = recover->io;
+    static struct sp_segment_header header;
+    char path[PATH_SIZE];
+
+    *ret = (struct open_segment){.recover = recover};
+    name_segment(recover, base, "log", path);
+    ret->file = io->f->open(io, path, O_RDWR);
+    if (ret->file < 0)
+        return ret->file;
+    const int64_t size = io->f->size(io, ret->file);
+    ret->source = (struct sp_scan_source){read_segment, ret, size < 0 ? 0 : (uint64_t)size};
+    const int error = size < 0 ? (int)size : io->f->read(io, ret->file, 0, &header, sizeof header);
+    if (error == -ENODATA)
+        ret->reason = "it is shorter than its header";
+    else if (!error)
+        ret->reason = sp_segment_header_check(&header, &ret->identity);
+    if (!error && !ret->reason && memcmp(ret->identity.topic_id, recover->topic->id, sizeof ret->identity.topic_id) != 0)
+        ret->reason = "it belongs to another topic";
+    if (!error && !ret->reason && ret->identity.base_offset != base)
+        ret->reason = "its header names another offset";
+    return error == -ENODATA ? 0 : error;
+}
+
+static void close_segment(struct open_segment *segment)
+{
+    segment->recover->io->f->close(segment->recover->io, segment->file);
+}
+
+/* Segments that come behind the end, put aside under another name. Newest first, so that a crash in between leaves no hole. */
+static int put_aside(struct recover *recover, uint32_t from)
+{
+    char path[PATH_SIZE], aside[PATH_SIZE];
+    int error = 0;
+
+    for (uint32_t i = recover->count; !error && i > from; i--) {
+        name_segment(recover, recover->bases[i - 1], "log", path);
+        name_segment(recover, recover->bases[i - 1], "cut", aside);
+        error = recover->io->f->rename(recover->io, path, aside);
+        recover->count = i - 1;
+    }
+    return error ? error : recover->io->f->sync(recover->io, recover->path);
+}
+
+/* Cut a segment at `at`, which ends it; nothing of it is left when it has no block. */
+static int cut(struct recover *recover, struct open_segment *segment, uint32_t index, uint64_t at)
+{
+    struct io *io = recover->io;
+    char path[PATH_SIZE];
+    int error = 0;
+
+    name_segment(recover, recover->bases[index], "log", path);
+    if (at <= sizeof(struct sp_segment_header)) {
+        error = io->f->unlink(io, path);
+        recover->count = index;
+        return error ? error : io->f->sync(io, recover->path);
+    }
+    if (segment->source.size == at)
+        return 0;
+    error = io->f->truncate(io, segment->file, at);
+    return error ? error : io->f->sync(io, path);
+}
+
+/* Good blocks behind the end of one segment: only to be able to say so. */
+static void look_behind(struct recover *recover, const struct open_segment *segment, struct sp_scan_place end, const char *reason)
+{
+    struct sp_scan_place later = end;
+
+    if (sp_scan_later(&segment->source, &segment->identity, end, &later) != 0)
+        return;
+    recover->result->dropped++;
+    say(recover, true,
+        "after a crash, %s at offset %llu, and there are blocks behind it (from offset %llu on) that had been written and not yet "
+        "acknowledged as durable: the log ends before them",
+        reason, (unsigned long long)end.next.offset, (unsigned long long)later.next.offset);
+}
+
+/* Where walking begins: at the frontier, or at the first segment when there is none that fits. Returns the index of the segment. */
+static uint32_t find_begin(const struct recover *recover, bool *ret_at_frontier)
+{
+    *ret_at_frontier = false;
+    if (!recover->has_frontier)
+        return 0;
+    uint32_t index = 0;
+    for (uint32_t i = 0; i < recover->count && recover->bases[i] <= recover->frontier.segment; i++)
+        index = i;
+    *ret_at_frontier = recover->count > 0 && recover->bases[index] == recover->frontier.segment;
+    return index;
+}
+
+/* Walk the segments from `index` on. recover->result->next is where the log goes on. */
+static int walk(struct recover *recover)
+{
+    bool at_frontier;
+    int error = 0;
+
+    for (uint32_t i = find_begin(recover, &at_frontier); !error && i < recover->count; i++, at_frontier = false) {
+        struct open_segment segment;
+        struct sp_block_header header;
+        const char *reason = NULL;
+        const bool is_last = i + 1 == recover->count;
+        error = open_segment(recover, recover->bases[i], &segment);
+        if (error)
+            return error;
+        if (segment.reason && strstr(segment.reason, "newer build")) {
+            close_segment(&segment);
+            return sp_fail(-EBADMSG, "segment %llu in %s: %s", (unsigned long long)recover->bases[i], recover->path,
+                           segment.reason);
+        }
+        struct sp_scan_place place = sp_scan_begin(&segment.identity);
+        if (at_frontier)
+            place = (struct sp_scan_place){recover->frontier.at,
+                                           {recover->frontier.position, recover->frontier.offset},
+                                           recover->frontier.previous,
+                                           INT64_MIN};
+        int scanned = segment.reason ? -EBADMSG : 0;
+        while (scanned == 0)
+            scanned = sp_scan_block(&segment.source, &segment.identity, &place, &header, &reason);
+        if (scanned != -EBADMSG && scanned != -ENODATA) {
+            close_segment(&segment);
+            return scanned;
+        }
+        const bool has_blocks = !segment.reason && place.at > sizeof(struct sp_segment_header);
+        if (has_blocks)
+            recover->result->next = place.next;
+        const bool goes_on =
+            has_blocks && !is_last && (recover->bases[i + 1] == place.next.offset || place.at == segment.source.size);
+        if (!goes_on) {
+            if (has_blocks)
+                look_behind(recover, &segment, place, reason ? reason : "the file ends");
+            if (!is_last) {
+                say(recover, true, "after a crash, the log ends at offset %llu; %u segments behind that were put aside as *.cut",
+                    (unsigned long long)recover->result->next.offset, recover->count - i - 1);
+                recover->result->dropped++;
+                error = put_aside(recover, i + 1);
+            }
+        }
+        if (!error)
+            error = cut(recover, &segment, i, has_blocks ? place.at : 0);
+        close_segment(&segment);
+    }
+    return error;
+}
+
+/* The log may not go on at an offset that it has acknowledged. */
+static void mind_frontier(struct recover *recover)
+{
+    struct recovery *result = recover->result;
+
+    if (!recover->has_frontier)
+        return;
+    result->sequence = recover->frontier.sequence;
+    result->start_offset = sp_max(result->start_offset, recover->frontier.start_offset);
+    if (result->next.offset >= recover->frontier.offset)
+        return;
+    result->is_short = recover->count > 0 || recover->frontier.offset > recover->frontier.start_offset;
+    if (result->is_short)
+        say(recover, true, "the log is damaged: offsets %llu to %llu were durable and are missing; see `spate log verify`",
+            (unsigned long long)result->next.offset, (unsigned long long)recover->frontier.offset - 1);
+    result->next = (struct sp_place){recover->frontier.position, recover->frontier.offset};
+}
+
+int recover_partition(struct io *io, const struct spill_topic *topic, uint32_t partition,
+                      void (*say_it)(void *context, bool is_error, const char *text), void *context, struct recovery *ret)
+{
+    struct recover recover = {.io = io, .topic = topic, .partition = partition, .say = say_it, .context = context, .result = ret};
+    char path[PATH_SIZE];
+
+    *ret = (struct recovery){0};
+    snprintf(recover.path, sizeof recover.path, "%s/%u", topic->directory, partition);
+    int error = read_frontier(&recover);
+    if (!error)
+        error = make(&recover);
+    if (!error)
+        error = io->f->list(io, recover.path, note_file, &recover);
+    if (!error) {
+        qsort(recover.bases, recover.count, sizeof *recover.bases, compare);
+        ret->is_new = !recover.has_frontier && recover.count == 0;
+        ret->start_offset = recover.count ? recover.bases[0] : 0;
+        name_file(&recover, "spare", path);
+        (void)io->f->unlink(io, path); /* a spare is made anew */
+        error = walk(&recover);
+    }
+    if (!error)
+        mind_frontier(&recover);
+    free(recover.bases);
+    return error;
+}

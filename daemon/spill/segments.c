@@ -1,0 +1,251 @@
+/* segments.c: the files of a writer: the spare that is made ready, entering it, leaving it, its index; see writer.h.
+ * Runs on the writer's thread. */
+#include "spill/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATH_SIZE (SPATE_TOPIC_NAME_MAX + 64)
+
+static void name_file(const struct writer *writer, const char *name, char path[PATH_SIZE])
+{
+    snprintf(path, PATH_SIZE, "%s/%s", writer->path, name);
+}
+
+static void name_segment(const struct writer *writer, uint64_t base, const char *suffix, char path[PATH_SIZE])
+{
+    char name[SP_SEGMENT_NAME_SIZE];
+    sp_segment_name(base, suffix, name);
+    name_file(writer, name, path);
+}
+
+int segments_open(struct writer *writer)
+{
+    writer->active.file = writer->closing.file = writer->spare_file = -1;
+    writer->current = &writer->active;
+    writer->left = &writer->closing;
+    writer->directory = writer->io->f->open(writer->io, writer->path, O_RDONLY | O_DIRECTORY);
+    return writer->directory < 0 ? writer->directory : 0;
+}
+
+static void forget(struct writer *writer, struct segment_file *segment)
+{
+    if (segment->file >= 0)
+        writer->io->f->close(writer->io, segment->file);
+    free(segment->entries);
+    *segment = (struct segment_file){.file = -1};
+}
+
+void segments_close(struct writer *writer)
+{
+    char path[PATH_SIZE];
+
+    if (writer->current) {
+        forget(writer, writer->current);
+        forget(writer, writer->left);
+    }
+    if (writer->spare_file >= 0) {
+        writer->io->f->close(writer->io, writer->spare_file);
+        name_file(writer, "spare", path);
+        (void)writer->io->f->unlink(writer->io, path);
+    }
+    if (writer->directory >= 0)
+        writer->io->f->close(writer->io, writer->directory);
+    writer->spare_file = writer->directory = -1;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- the spare */
+
+static void drop_spare(struct writer *writer)
+{
+    writer->io->f->close(writer->io, writer->spare_file);
+    writer->spare_file = -1;
+    writer->spare = SPARE_NONE;
+}
+
+static void spare_made(struct io_request *request, int result)
+{
+    struct writer *writer = request->owner;
+
+    if (writer->state == SP_LOG_FAILED)
+        result = -ECANCELED;
+    if (result == 0) {
+        writer->spare = SPARE_READY;
+        return;
+    }
+    drop_spare(writer);
+    if (result == -ENOSPC || result == -EDQUOT)
+        writer_full(writer, "making a segment");
+    else if (result != -ECANCELED)
+        writer_fail(writer, result, "making a segment");
+}
+
+static void make_spare(struct writer *writer, uint64_t block_size)
+{
+    char path[PATH_SIZE];
+
+    name_file(writer, "spare", path);
+    writer->spare_size =
+        sp_align_up(sp_max(writer->topic->info.segment_size, sizeof(struct sp_segment_header) + block_size), SP_LOG_GRAIN);
+    writer->spare_file = writer->io->f->open(writer->io, path, O_RDWR | O_CREAT | O_TRUNC | (writer->io->is_direct ? O_DIRECT : 0));
+    if (writer->spare_file < 0) {
+        const int error = writer->spare_file;
+        writer->spare_file = -1;
+        if (error == -ENOSPC || error == -EDQUOT)
+            writer_full(writer, "making a segment");
+        else
+            writer_fail(writer, error, "making a segment");
+        return;
+    }
+    writer->spare = SPARE_MAKING;
+    writer->spare_request = (struct io_request){
+        .kind = IO_ALLOCATE, .file = writer->spare_file, .at = writer->spare_size, .done = spare_made, .owner = writer};
+    writer->io->f->submit(writer->io, &writer->spare_request);
+}
+
+/* ------------------------------------------------------------------------------------------------- entering and leaving */
+
+static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
+{
+    char from[PATH_SIZE], to[PATH_SIZE];
+    const struct spill_topic *topic = writer->topic;
+    struct segment_file *segment = writer->left;
+
+    name_file(writer, "spare", from);
+    name_segment(writer, writer->gathered.offset, "log", to);
+    const int error = writer->io->f->rename(writer->io, from, to);
+    if (error) {
+        spill_pool_give(writer->pool, slot->buffer);
+        writer_fail(writer, error, "naming a segment");
+        return;
+    }
+    *segment = (struct segment_file){
+        .file = writer->spare_file,
+        .identity = {.partition = writer->partition,
+                     .unit_shift = writer->ring->unit_shift,
+                     .base_offset = writer->gathered.offset,
+                     .stamp_salt = writer->ring->salt,
+                     .created = writer->io->f->realtime(writer->io),
+                     .record_max = writer->ring->record_size_max},
+        .at = sizeof(struct sp_segment_header),
+        .size = writer->spare_size,
+        .max_timestamp = INT64_MIN,
+        .opened = now,
+    };
+    memcpy(segment->identity.topic_id, topic->id, sizeof topic->id);
+    writer->io->f->random(writer->io, &segment->identity.salt, sizeof segment->identity.salt);
+    writer->spare_file = -1;
+    writer->spare = SPARE_NONE;
+    writer->left = writer->current;
+    writer->current = segment;
+    writer->directory_dirty = true;
+    sp_segment_header_make((struct sp_segment_header *)(void *)slot->buffer, &segment->identity);
+    segment->previous = segment->identity.crc;
+    writer_submit_slot(writer, slot, 0, sizeof(struct sp_segment_header),
+                       (struct log_place){writer->gathered, segment->identity.base_offset, segment->at, segment->previous});
+}
+
+static bool is_too_old(const struct writer *writer, const struct segment_file *segment, int64_t now)
+{
+    const int64_t age = writer->topic->info.segment_age;
+    return age > 0 && now - segment->opened >= age && segment->at > sizeof(struct sp_segment_header);
+}
+
+bool segments_room(struct writer *writer, uint64_t size, int64_t now)
+{
+    struct segment_file *current = writer->current;
+
+    if (current->file >= 0 && current->size - current->at >= size && !is_too_old(writer, current, now))
+        return true;
+    if (writer->left->file >= 0 || writer->in_flight == WRITER_DEPTH)
+        return false;
+    if (writer->spare == SPARE_READY && writer->spare_size - sizeof(struct sp_segment_header) < size)
+        drop_spare(writer);
+    if (writer->spare == SPARE_NONE)
+        make_spare(writer, size);
+    if (writer->spare != SPARE_READY)
+        return false;
+    struct writer_slot *slot = writer_take_slot(writer);
+    if (!slot)
+        return false;
+    enter(writer, slot, now);
+    return writer->state != SP_LOG_FAILED;
+}
+
+void segments_note(struct writer *writer, const struct sp_block_header *header, uint64_t size)
+{
+    struct segment_file *segment = writer->current;
+    (void)size;
+
+    if (segment->entries_count == 0 || segment->at - segment->indexed >= SP_INDEX_STEP) {
+        if (segment->entries_count == segment->entries_room) {
+            const uint64_t room = segment->entries_room ? 2 * segment->entries_room : 64;
+            struct sp_index_entry *entries = realloc(segment->entries, room * sizeof *entries);
+            if (!entries)
+                return; /* an index with fewer entries is slower, that is all */
+            segment->entries = entries;
+            segment->entries_room = room;
+        }
+        segment->entries[segment->entries_count++] =
+            (struct sp_index_entry){header->base_offset, segment->max_timestamp, segment->at};
+        segment->indexed = segment->at;
+    }
+    if (header->last_timestamp > segment->max_timestamp)
+        segment->max_timestamp = header->last_timestamp;
+}
+
+/* The index is for speed only: a failure to write it is no failure of the log. */
+static void write_index(struct writer *writer, const struct segment_file *segment, uint64_t next_offset)
+{
+    struct sp_index_header header = {.count = segment->entries_count,
+                                     .segment_size = segment->at,
+                                     .salt = segment->identity.salt,
+                                     .max_timestamp = segment->max_timestamp,
+                                     .next_offset = next_offset};
+    char path[PATH_SIZE];
+
+    sp_index_seal(&header, segment->entries);
+    name_segment(writer, segment->identity.base_offset, "index", path);
+    const int file = writer->io->f->open(writer->io, path, O_RDWR | O_CREAT | O_TRUNC);
+    if (file < 0)
+        return;
+    if (writer->io->f->write(writer->io, file, sizeof header, segment->entries,
+                             (uint32_t)(segment->entries_count * sizeof *segment->entries)) == 0)
+        (void)writer->io->f->write(writer->io, file, 0, &header, sizeof header);
+    writer->io->f->close(writer->io, file);
+}
+
+/* The segment that was left: all of it is durable. */
+static void finish_left(struct writer *writer)
+{
+    struct segment_file *left = writer->left;
+    const int error = left->at < left->size ? writer->io->f->truncate(writer->io, left->file, left->at) : 0;
+
+    if (error)
+        writer_fail(writer, error, "cutting a segment to its end");
+    write_index(writer, left, writer->current->file >= 0 ? writer->current->identity.base_offset : writer->gathered.offset);
+    forget(writer, left);
+}
+
+int64_t segments_step(struct writer *writer, int64_t now)
+{
+    struct segment_file *current = writer->current, *left = writer->left;
+
+    if (left->file >= 0 && left->writes == 0 && !left->is_dirty && !writer->flushes_left)
+        finish_left(writer);
+    /* at the very end the current one is left too */
+    if (writer->is_closing && writer->frontier_is_clean && current->file >= 0 && left->file < 0 && current->writes == 0 &&
+        !current->is_dirty && !writer->flushing) {
+        writer->left = current;
+        writer->current = left;
+        finish_left(writer);
+    }
+    if (writer->spare == SPARE_NONE && !writer->retry_at && !writer->is_closing && current->file >= 0 &&
+        current->at > current->size / 2)
+        make_spare(writer, 0);
+    (void)now;
+    return WRITER_NEVER;
+}

@@ -1,0 +1,173 @@
+/* writer.h: one partition's log as it is being written: from the ring into blocks, into segments, to the device.
+ *
+ * A writer is event code: writer_step looks at what the ring has and what the disk is ready for, starts what can be started and returns;
+ * completions come from io_wait. Nothing in it blocks, but for the rare synchronous calls of io.h at the change of a segment.
+ * Everything it
+ * knows of the world comes through the io and the ring, so the simulator runs it as it is. One thread per writer.
+ *
+ *     ring ---gathered--> buffers ---written--> file system ---durable--> device
+ *
+ * Three places move through the log, and never back. `gathered`: copied into a buffer. `written`: the write of everything before has
+ * succeeded; told to producers, who may now overwrite it in the ring. `durable`: a flush that began after that has come back.
+ *
+ * GROUP COMMIT. One flush is in flight at a time; what is written meanwhile is the next group. A flush begins when somebody waits
+ * for it, or
+ * always, or when its interval is over, as the topic says.
+ *
+ * LINGER. A block takes at least 4 KiB of the file, so a lone record waits a little for company, unless somebody waits for it, and
+ * while a
+ * write is under way until that is done. With nobody waiting it is the kernel's page cache that it waits for elsewhere; here it is
+ * the ring,
+ * which outlives the daemon.
+ *
+ * SEGMENTS. The next one is allocated while the present one is written, under the name `spare`, and gets its own when it is entered.
+ * It is
+ * not durable before its directory entry is; both are part of the next flush. The one that was left is flushed, cut to its end and
+ * given an
+ * index.
+ *
+ * FAILURE. A write or flush that fails is final: pages whose writing failed are marked clean by the kernel, so that a second flush would
+ * succeed without them. The partition stops where it is, says so in the ring, and its producers are refused once the ring is full. A full
+ * file system is no failure: what did not fit is tried again until there is room. */
+#ifndef SPATED_WRITER_H
+#define SPATED_WRITER_H
+
+#include "io/io.h"
+#include "log/format.h"
+#include "ring/extent.h"
+#include "spill/histogram.h"
+#include "spill/pool.h"
+
+#define WRITER_DEPTH 8u /* blocks in flight */
+
+/* What is the same for all partitions of a topic. */
+struct spill_topic {
+    char directory[SPATE_TOPIC_NAME_MAX + 8]; /* in the log directory */
+    uint8_t id[16];
+    struct spate_topic_info info;
+};
+
+/* What the writer cannot do itself. */
+struct writer_host {
+    void (*repair)(void *context); /* dead producers are in the way: have the ring repaired. Called at most once a millisecond */
+    bool (*alive)(void *context, uint64_t owner);
+    void (*wake)(void *context);                                 /* somebody waits for a watermark, or for room in the ring */
+    void (*say)(void *context, bool is_error, const char *text); /* once, where something is decided */
+    void *context;
+    uint64_t owner; /* our owner word, for the ring */
+};
+
+struct segment_file {
+    int file; /* -1: none */
+    struct sp_segment_identity identity;
+    uint64_t at;       /* where the next block goes */
+    uint64_t size;     /* as allocated */
+    uint32_t previous; /* header_crc of the block before */
+    uint32_t writes;   /* in flight */
+    bool is_dirty;     /* something was written since the latest flush began */
+    int64_t max_timestamp;
+    int64_t opened; /* monotonic */
+    struct sp_index_entry *entries;
+    uint64_t entries_count, entries_room, indexed; /* indexed: place of the last block with an entry */
+};
+
+/* A place between two blocks, on disk and in the ring. */
+struct log_place {
+    struct sp_place next;
+    uint64_t segment, at;
+    uint32_t previous;
+};
+
+struct writer_slot {
+    struct io_request request;
+    struct segment_file *segment;
+    uint8_t *buffer;
+    struct log_place end;     /* written is this far when it is done, and all before it */
+    bool is_done, is_stalled; /* stalled: there was no room for it */
+};
+
+enum spare_state { SPARE_NONE, SPARE_MAKING, SPARE_READY };
+
+struct writer {
+    struct io *io;
+    struct spill_pool *pool;
+    struct sp_ring *ring;
+    const struct spill_topic *topic;
+    const struct writer_host *host;
+    uint32_t partition;
+    char path[SPATE_TOPIC_NAME_MAX + 24]; /* of the partition's directory */
+
+    enum sp_log_state state;
+    int error;
+    struct sp_place gathered;
+    struct log_place written, durable;
+    uint64_t start_offset;
+    int64_t pending_since; /* monotonic time when what is not gathered was first seen; 0: nothing is */
+    int64_t linger;        /* ns */
+    int64_t stuck_since;   /* before a claim that is not committed; 0: not */
+    int64_t retry_at;      /* after ENOSPC */
+    int64_t checked_at;    /* that the files are still there */
+    bool is_closing;       /* no lingering, then flush */
+
+    struct writer_slot slots[WRITER_DEPTH];
+    uint32_t first, in_flight; /* slots in use: a queue */
+    /* a record that is larger than a buffer goes in pieces */
+    struct sp_block_header large;
+    uint64_t large_done; /* bytes of header and data; 0: none under way */
+
+    struct segment_file active, closing;
+    struct segment_file *current, *left; /* of the two */
+    int directory;
+    bool directory_dirty;
+    enum spare_state spare;
+    int spare_file;
+    uint64_t spare_size;
+    struct io_request spare_request;
+
+    struct io_request flushes[3];
+    uint32_t flushing; /* requests in flight; 0: none */
+    int flush_error;
+    struct log_place flush_end;
+    bool flushes_left; /* the one in flight is also of the segment that was left */
+    int64_t flush_began, flushed_at;
+
+    int frontier_file;
+    struct io_request frontier_request;
+    bool frontier_busy, frontier_due, frontier_is_clean;
+    uint64_t frontier_sequence;
+    int64_t frontier_written; /* monotonic time of the latest */
+    uint8_t *frontier_page;
+
+    struct histogram flush_times;
+    uint64_t bytes, blocks, flush_count;
+};
+
+/* writer_open: take up a partition's log where recovery found its end.
+ *   next          where it goes on: gathered, written and durable
+ *   start_offset  first offset that may be read
+ * Returns 0, -ENOMEM, -errno of the directory */
+int writer_open(struct writer *writer, struct io *io, struct spill_pool *pool, struct sp_ring *ring,
+                const struct spill_topic *topic, uint32_t partition, const struct writer_host *host, struct sp_place next,
+                uint64_t start_offset, uint64_t sequence);
+
+/* writer_step: do what can be done now. Returns the monotonic time at which to call again if nothing happens before (INT64_MAX:
+ * never; at or
+ * below now: at once). */
+int64_t writer_step(struct writer *writer, int64_t now);
+
+/* writer_finish: from now on write and flush everything at once. writer_is_finished: that is done, or has failed. */
+void writer_finish(struct writer *writer);
+bool writer_is_finished(const struct writer *writer);
+
+/* writer_is_idle: nothing is in flight: it may be closed. writer_close: let go of everything; the files stay as they are. */
+bool writer_is_idle(const struct writer *writer);
+void writer_close(struct writer *writer);
+
+/* writer_set_start: records below `offset` are gone for readers. Goes into the frontier. */
+void writer_set_start(struct writer *writer, uint64_t offset);
+
+/* writer_fail: stop for good. writer_full: wait for room. */
+void writer_fail(struct writer *writer, int error, const char *doing);
+void writer_full(struct writer *writer, const char *doing);
+
+#endif

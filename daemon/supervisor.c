@@ -1,0 +1,420 @@
+/* supervisor.c: see supervisor.h: topics as they come and go, and where each of their partitions' logs goes on.
+ * Runs on the daemon's first thread. */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <hwloc.h>
+
+#include "base/error.h"
+#include "bus/remove.h"
+#include "spill/catalog.h"
+
+struct supervised {
+    struct supervised *next;
+    char name[SPATE_TOPIC_NAME_MAX + 1];
+    ino_t inode; /* of its directory on the bus: another topic of that name has another */
+    struct timespec changed;
+    struct spate_topic *topic; /* NULL: it is not durable, or was refused */
+    struct spill_topic spill;
+    struct partition *partitions;
+    uint32_t count;
+    bool is_leaving, is_seen;
+};
+
+/* ------------------------------------------------------------------------------------------------- partitions and topics */
+
+static struct worker *least_loaded(struct supervisor *supervisor)
+{
+    struct worker *best = &supervisor->workers[0];
+    for (uint32_t i = 1; i < supervisor->workers_count; i++)
+        if (supervisor->workers[i].count < best->count)
+            best = &supervisor->workers[i];
+    return best;
+}
+
+static void say(void *context, bool is_error, const char *text)
+{
+    (void)context;
+    message(is_error, "%s", text);
+}
+
+/* Where the log goes on, seen from the ring: it may have come further than the log that was found. */
+static void fit_to_ring(const struct sp_ring *ring, const struct spill_topic *spill, uint32_t number, struct recovery *recovery)
+{
+    const struct sp_place written = sp_log_place(ring, SP_LOG_WRITTEN), tail = sp_ring_tail(ring);
+
+    if (recovery->is_new)
+        recovery->next = (struct sp_place){0, 0};
+    if (recovery->next.offset == written.offset && recovery->next.position == written.position)
+        return;
+    /* Blocks that were written, and the daemon died before it said so: the ring still has these records. */
+    if (recovery->next.offset > written.offset && recovery->next.offset <= tail.offset && recovery->next.position <= tail.position)
+        return;
+    /* The log lost what had been written, or is new: what the ring still has is written again. */
+    const uint64_t oldest = sp_ring_oldest_position(ring);
+    struct sp_place from = recovery->next;
+    if (from.position < oldest || from.offset > written.offset || !sp_ring_is_committed(ring, from))
+        from = recovery->is_new ? sp_mark_oldest(ring, oldest) : written;
+    if (from.offset > recovery->next.offset && !recovery->is_new)
+        message(true, "topic %s, partition %u: offsets %llu to %llu are not in the log, and no longer in the ring",
+                spill->info.name, number, (unsigned long long)recovery->next.offset, (unsigned long long)from.offset - 1);
+    if (recovery->is_new)
+        recovery->start_offset = from.offset;
+    recovery->next = from;
+}
+
+static int open_partition(struct supervisor *supervisor, struct supervised *entry, uint32_t number)
+{
+    struct partition *partition = &entry->partitions[number];
+
+    *partition = (struct partition){.topic = entry->topic, .spill = &entry->spill, .number = number};
+    int error = sp_attach(entry->topic, number, SP_ACCESS_PRODUCE, &partition->attachment);
+    if (error)
+        return error;
+    error = recover_partition(supervisor->io, &entry->spill, number, say, NULL, &partition->recovery);
+    if (error) {
+        message(true, "topic %s, partition %u: its log cannot be opened: %s", entry->name, number,
+                error == -EBADMSG ? spate_last_error() : strerror(-error));
+        sp_log_state_set(&partition->attachment->ring, supervisor->bus->registry.owner, SP_LOG_FAILED, -error);
+        atomic_store_explicit(&partition->state, PARTITION_LEFT, memory_order_relaxed); /* relaxed: no thread has it */
+        supervisor->has_failed = true;
+        return 0;
+    }
+    fit_to_ring(&partition->attachment->ring, &entry->spill, number, &partition->recovery);
+    worker_add(least_loaded(supervisor), partition);
+    return 0;
+}
+
+/* The log directory may hold a topic of that name that is another one. */
+static int check_identity(struct supervisor *supervisor, const struct supervised *entry)
+{
+    struct sp_log_topic known;
+
+    int error = catalog_load(supervisor->io, entry->spill.directory, &known);
+    if (error == -ENOENT)
+        return catalog_store(supervisor->io, entry->spill.directory, &entry->spill.info);
+    if (!error && memcmp(known.id, entry->spill.id, sizeof known.id) != 0)
+        error = sp_fail(
+            -EEXIST,
+            "%s/%s is the log of another topic of that name: delete the topic on the bus and start spated again to have the "
+            "old one back, or move that directory away",
+            supervisor->log_dir, entry->spill.directory);
+    return error;
+}
+
+static void refuse(struct supervisor *supervisor, struct supervised *entry, int error)
+{
+    struct sp_attachment *attachment;
+
+    message(true, "topic %s: no log is written: %s", entry->name,
+            error == -EEXIST || error == -EBADMSG ? spate_last_error() : strerror(-error));
+    for (uint32_t i = 0; i < entry->spill.info.partitions; i++) {
+        if (sp_attach(entry->topic, i, SP_ACCESS_PRODUCE, &attachment) != 0)
+            continue;
+        sp_log_state_set(&attachment->ring, supervisor->bus->registry.owner, SP_LOG_FAILED, -error);
+        sp_detach(entry->topic, i, SP_ACCESS_PRODUCE);
+    }
+    supervisor->has_failed = true;
+    spate_topic_close(entry->topic);
+    entry->topic = NULL;
+}
+
+static void open_topic(struct supervisor *supervisor, struct supervised *entry)
+{
+    int error = spate_topic_open(supervisor->bus, entry->name, &entry->topic);
+    if (error) {
+        if (error != -ENOENT)
+            message(true, "topic %s: %s", entry->name, spate_last_error());
+        entry->topic = NULL;
+        return;
+    }
+    struct spate_topic_info *info = &entry->spill.info;
+    (void)spate_topic_describe(entry->topic, info);
+    if (!info->durable) {
+        spate_topic_close(entry->topic);
+        entry->topic = NULL;
+        return;
+    }
+    memcpy(entry->spill.id, info->id, sizeof entry->spill.id);
+    sp_topic_directory(entry->name, entry->spill.directory);
+    error = check_identity(supervisor, entry);
+    entry->partitions = error ? NULL : calloc(info->partitions, sizeof *entry->partitions);
+    if (!error && !entry->partitions)
+        error = -ENOMEM;
+    if (error) {
+        refuse(supervisor, entry, error);
+        return;
+    }
+    for (; !error && entry->count < info->partitions; entry->count++)
+        error = open_partition(supervisor, entry, entry->count);
+    if (error)
+        message(true, "topic %s: %s", entry->name, spate_last_error());
+    message(false, "topic %s: writing its log, %u partitions from offset %llu on", entry->name, entry->count,
+            (unsigned long long)entry->partitions[0].recovery.next.offset);
+}
+
+static bool is_left(const struct partition *partition)
+{
+    return !partition->attachment || atomic_load_explicit(&partition->state, memory_order_acquire) == PARTITION_LEFT;
+}
+
+/* Returns whether all of its partitions have left their workers; then they are let go of. */
+static bool close_topic(struct supervisor *supervisor, struct supervised *entry)
+{
+    for (uint32_t i = 0; i < entry->count; i++)
+        if (!is_left(&entry->partitions[i]))
+            return false;
+    for (uint32_t i = 0; i < entry->count; i++) {
+        struct partition *partition = &entry->partitions[i];
+        /* relaxed: its worker let go of it */
+        supervisor->has_failed |= atomic_load_explicit(&partition->has_failed, memory_order_relaxed);
+        if (partition->worker)
+            partition->worker->count--;
+        if (partition->attachment)
+            sp_detach(entry->topic, i, SP_ACCESS_PRODUCE);
+    }
+    free(entry->partitions);
+    entry->partitions = NULL;
+    entry->count = 0;
+    spate_topic_close(entry->topic);
+    entry->topic = NULL;
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ deletion */
+
+static void tombstone_name(const uint8_t id[16], char name[64])
+{
+    int size = snprintf(name, 64, SP_TOMBSTONE_PREFIX);
+    for (int i = 0; i < 16; i++)
+        size += snprintf(name + size, 64 - (size_t)size, "%02x", id[i]);
+}
+
+static bool has_tombstone(const struct supervisor *supervisor, const uint8_t id[16])
+{
+    char name[64];
+    tombstone_name(id, name);
+    return faccessat(supervisor->bus->registry.dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void remove_log(struct supervisor *supervisor, const char *directory, const char *name, const uint8_t id[16])
+{
+    char tombstone[64];
+    const int error = catalog_remove(supervisor->io, directory);
+
+    if (error)
+        message(true, "topic %s was deleted, but its log in %s/%s cannot be removed: %s", name, supervisor->log_dir, directory,
+                strerror(-error));
+    else
+        message(false, "topic %s was deleted, and its log with it", name);
+    if (error)
+        return;
+    tombstone_name(id, tombstone);
+    (void)unlinkat(supervisor->bus->registry.dir_fd, tombstone, 0);
+}
+
+static bool is_deleted(const struct supervised *entry)
+{
+    return entry->topic && atomic_load_explicit(&entry->topic->file->state, memory_order_acquire) != SP_STATE_LIVE;
+}
+
+/* Topics that were deleted. Their logs go when nobody writes them any more. */
+static void look_at_known(struct supervisor *supervisor)
+{
+    for (struct supervised **at = &supervisor->topics; *at;) {
+        struct supervised *entry = *at;
+        if (is_deleted(entry) && !entry->is_leaving) {
+            entry->is_leaving = true;
+            for (uint32_t i = 0; i < entry->count; i++)
+                if (entry->partitions[i].worker)
+                    worker_remove(&entry->partitions[i], true);
+        }
+        const bool is_over = entry->is_leaving ? close_topic(supervisor, entry) : !entry->topic && !entry->is_seen;
+        if (!is_over) {
+            at = &entry->next;
+            continue;
+        }
+        if (entry->is_leaving)
+            remove_log(supervisor, entry->spill.directory, entry->name, entry->spill.id);
+        *at = entry->next;
+        free(entry);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------- looking */
+
+static int look_at_name(void *context, const char *name)
+{
+    struct supervisor *supervisor = context;
+    char directory[SPATE_TOPIC_NAME_MAX + 8];
+    struct stat status;
+
+    sp_topic_directory(name, directory);
+    if (fstatat(supervisor->bus->registry.dir_fd, directory, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next) {
+        if (strcmp(entry->name, name) != 0)
+            continue;
+        if (entry->topic || (entry->inode == status.st_ino && entry->changed.tv_sec == status.st_mtim.tv_sec &&
+                             entry->changed.tv_nsec == status.st_mtim.tv_nsec)) {
+            entry->is_seen = true;
+            return 0;
+        }
+    }
+    struct supervised *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return 0;
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    entry->inode = status.st_ino;
+    entry->changed = status.st_mtim;
+    entry->is_seen = true;
+    entry->next = supervisor->topics;
+    supervisor->topics = entry;
+    open_topic(supervisor, entry);
+    return 0;
+}
+
+void supervisor_look(struct supervisor *supervisor)
+{
+    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next)
+        entry->is_seen = false;
+    (void)spate_topic_list(supervisor->bus, look_at_name, supervisor);
+    look_at_known(supervisor);
+}
+
+/* --------------------------------------------------------------------------------------------------------- a bus anew */
+
+/* A topic that has a log and is not on the bus. */
+static void restore(struct supervisor *supervisor, const struct sp_log_topic *known, const char *directory)
+{
+    struct spill_topic spill = {0};
+    struct spate_topic_config config;
+    struct sp_place *places = calloc(known->partitions, sizeof *places);
+    int error = places ? 0 : -ENOMEM;
+
+    (void)sp_log_topic_take(known, &config);
+    snprintf(spill.directory, sizeof spill.directory, "%s", directory);
+    memcpy(spill.info.name, known->name, sizeof spill.info.name); /* ended: sp_log_topic_take looked */
+    memcpy(spill.id, known->id, sizeof spill.id);
+    for (uint32_t i = 0; !error && i < known->partitions; i++) {
+        struct recovery recovery;
+        error = recover_partition(supervisor->io, &spill, i, say, NULL, &recovery);
+        if (!error)
+            places[i] = recovery.next;
+    }
+    const struct sp_topic_origin origin = {known->id, known->created, places};
+    const bool is_bad = error != 0;
+    if (!error)
+        error = sp_topic_create(supervisor->bus, known->name, &config, &origin);
+    if (error)
+        message(true, "topic %s is in the log directory and cannot be made on the bus: %s", known->name,
+                is_bad && error != -EBADMSG ? strerror(-error) : spate_last_error());
+    else
+        message(false, "topic %s: made on the bus from its log", known->name);
+    supervisor->has_failed |= error != 0;
+    free(places);
+}
+
+static int look_at_log(void *context, const char *directory)
+{
+    struct supervisor *supervisor = context;
+    struct sp_log_topic known;
+    char on_bus[SPATE_TOPIC_NAME_MAX + 8];
+
+    const int error = catalog_load(supervisor->io, directory, &known);
+    if (error == -ENOENT || error == -ENOTDIR) /* never finished, or half removed; or no directory at all */
+        return 0;
+    if (error) {
+        message(true, "%s", error == -EBADMSG ? spate_last_error() : strerror(-error));
+        supervisor->has_failed = true;
+        return 0;
+    }
+    sp_topic_directory(known.name, on_bus);
+    if (strcmp(on_bus, directory) != 0) {
+        message(false, "%s/%s calls itself %s: a copy, which is left alone", supervisor->log_dir, directory, known.name);
+        return 0;
+    }
+    if (has_tombstone(supervisor, known.id))
+        remove_log(supervisor, directory, known.name, known.id);
+    else if (faccessat(supervisor->bus->registry.dir_fd, on_bus, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+        restore(supervisor, &known, directory);
+    return 0;
+}
+
+/* -------------------------------------------------------------------------------------------------- beginning and end */
+
+/* Several threads go to cores of their own, as far from each other as the caches are. */
+static void place_threads(struct supervisor *supervisor)
+{
+    const uint32_t count = supervisor->workers_count;
+    hwloc_topology_t topology;
+    hwloc_cpuset_t sets[64];
+
+    if (count < 2 || count > 64 || hwloc_topology_init(&topology) < 0)
+        return;
+    if (hwloc_topology_load(topology) == 0) {
+        hwloc_obj_t root = hwloc_get_root_obj(topology);
+        if (hwloc_distrib(topology, &root, 1, sets, count, INT32_MAX, 0) == 0) {
+            for (uint32_t i = 0; i < count; i++) {
+                hwloc_bitmap_singlify(sets[i]);
+                (void)hwloc_set_thread_cpubind(topology, supervisor->workers[i].thread, sets[i], 0);
+                hwloc_bitmap_free(sets[i]);
+            }
+        }
+    }
+    hwloc_topology_destroy(topology);
+}
+
+static uint32_t threads_of(const struct config *config)
+{
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (config->log.threads)
+        return config->log.threads;
+    return processors < 8 ? 1 : processors > 64 ? 8 : (uint32_t)processors / 8;
+}
+
+int supervisor_start(struct supervisor *supervisor, struct spate_bus *bus, const struct config *config, const char *log_dir,
+                     int log_fd)
+{
+    const uint32_t count = threads_of(config);
+
+    *supervisor = (struct supervisor){.bus = bus, .config = config, .log_dir = log_dir, .log_fd = log_fd};
+    int error = io_open_plain(log_fd, -1, false, &supervisor->io);
+    supervisor->workers = calloc(count, sizeof *supervisor->workers);
+    if (error || !supervisor->workers)
+        return sp_fail(-ENOMEM, "no memory");
+    for (; !error && supervisor->workers_count < count; supervisor->workers_count += error == 0)
+        error = worker_start(&supervisor->workers[supervisor->workers_count], bus, config, log_fd);
+    if (error)
+        return error;
+    place_threads(supervisor);
+    error = catalog_list(supervisor->io, look_at_log, supervisor);
+    if (error)
+        return sp_fail(error, "cannot list %s: %s", log_dir, strerror(-error));
+    supervisor_look(supervisor);
+    return 0;
+}
+
+void supervisor_stop(struct supervisor *supervisor)
+{
+    for (uint32_t i = 0; i < supervisor->workers_count; i++)
+        worker_ask_to_stop(&supervisor->workers[i]);
+    for (uint32_t i = 0; i < supervisor->workers_count; i++)
+        worker_stop(&supervisor->workers[i]);
+    while (supervisor->topics) {
+        struct supervised *entry = supervisor->topics;
+        supervisor->topics = entry->next;
+        if (entry->topic)
+            (void)close_topic(supervisor, entry);
+        free(entry);
+    }
+    free(supervisor->workers);
+    io_close(supervisor->io);
+}
