@@ -81,9 +81,11 @@ static const char *const auto_words[] = {"auto", NULL};
 static const char *const io_words[] = {"auto", "uring", "plain", NULL}; /* enum config_io */
 static const char *const direct_words[] = {"auto", "yes", "no", NULL};  /* enum config_direct */
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): they are names, no expressions */
 #define MEMBER(section_, key_)                                                                                         \
     .section = #section_, .key = #key_, .name = #section_ "." #key_, .offset = offsetof(struct config, section_.key_), \
     .size = sizeof(((struct config *)NULL)->section_.key_)
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define TEXT(section_, key_) MEMBER(section_, key_), .set = set_text_member
 #define VALUE(section_, key_) MEMBER(section_, key_), .set = set_value_member
 
@@ -605,8 +607,8 @@ void config_print_help(FILE *file)
 {
     char allowed[WORDS_SIZE], key[32];
 
-    fputs("A file of [section] headings and key = value lines. Comments begin with ; or # on a line of their own,\n"
-          "or with ; behind a blank. Sizes take K, M and G (of 1024), times ms, s, m, h and d.\n"
+    fputs("A file of [section] headings and key = value lines. Comments begin with ; or # on a line of their\n"
+          "own, or with ; behind a blank. Sizes take K, M and G (of 1024), times ms, s, m, h and d.\n"
           "Keys with a * can be changed while spated runs (SIGHUP), the others take effect when it starts.\n",
           file);
     for (const struct setting *s = settings; s < SETTINGS_END; s++) {

@@ -71,7 +71,7 @@ int config_check(const struct config *config);
 /* config_print_help: every key with what is allowed, its default, and what it is for; at most 100 columns. */
 void config_print_help(FILE *file);
 
-/* config_print: what is in effect, as a file that config_load reads back to the same. */
+/* config_print: what is in effect, as a file that config_load reads back to the same (if config_check had no objection). */
 void config_print(const struct config *config, FILE *file);
 
 /* config_needs_restart: the first key ("log.dir") that differs and is only looked at when the daemon starts; NULL when there is none, so

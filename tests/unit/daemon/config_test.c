@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <ini.h>
 #include <spate/spate.h>
 #include <stdio.h>
@@ -24,7 +23,7 @@
 
 extern int ini_max_line __attribute__((weak)); /* as in config.c */
 
-#define MIB (1024u * 1024u)
+#define MIB ((size_t)1024 * 1024)
 
 static struct config config;
 
@@ -516,8 +515,8 @@ static void what_is_printed_is_read_back_to_the_same(void **state)
     must_load(full_file);
     must_come_back();
     must_be_full();
-    must_load(
-        "[log]\nmemory = 2097153\nretention_interval = 90s\nscan_interval = 1001ms\nthreads = auto\nio = plain\ndirect = yes\n");
+    must_load("[log]\nmemory = 2097153\nblock_size = 64K\nretention_interval = 90s\nscan_interval = 1001ms\nthreads = auto\nio = "
+              "plain\ndirect = yes\n");
     must_come_back();
     assert_int_equal(config.log.memory, 2097153);
     assert_int_equal(config.log.io, CONFIG_IO_PLAIN);
