@@ -240,6 +240,8 @@ static void *main_of_thread(void *context)
     atomic_store_explicit(&worker->error, error, memory_order_release);
     if (error)
         return NULL;
+    if (worker->io->f->reserve)
+        worker->io->f->reserve(worker->io, worker->pool.memory, (size_t)worker->pool.count * worker->pool.buffer_size);
     run(worker);
     io_close(worker->io);
     return NULL;

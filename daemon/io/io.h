@@ -41,6 +41,10 @@ struct io_functions {
     /* wait: until something is done, the io is woken, or `timeout` ns are over; reports all that is done. timeout 0: only report. */
     void (*wait)(struct io *io, int64_t timeout);
 
+    /* reserve: most data that is written comes from this memory: an io may have the kernel look at it once instead of each time. NULL: it
+     * makes no difference. */
+    void (*reserve)(struct io *io, void *memory, size_t size);
+
     /* The rest is synchronous. All return 0 (or what is said) or -errno. */
     int (*open)(struct io *io, const char *path, int flags); /* a file, >= 0; O_CREAT makes mode 0640 */
     void (*close)(struct io *io, int file);

@@ -20,7 +20,9 @@
 struct uring {
     struct io_files files;
     struct io_uring ring;
-    bool is_polling; /* the wake descriptor is being watched */
+    bool is_polling;         /* the wake descriptor is being watched */
+    const uint8_t *reserved; /* registered as buffer 0 */
+    size_t reserved_size;
 };
 
 static struct io_uring_sqe *get_sqe(struct uring *uring)
@@ -33,12 +35,37 @@ static struct io_uring_sqe *get_sqe(struct uring *uring)
     return sqe;
 }
 
+static bool is_reserved(const struct uring *uring, const struct io_request *request)
+{
+    const size_t at = (size_t)((const uint8_t *)request->data - uring->reserved);
+    return uring->reserved_size && (const uint8_t *)request->data >= uring->reserved && at < uring->reserved_size &&
+           request->size <= uring->reserved_size - at;
+}
+
+/* Pinned once; the limit on locked memory may forbid it, then pages are pinned for each write. */
+static void uring_reserve(struct io *io, void *memory, size_t size)
+{
+    struct uring *uring = (struct uring *)(void *)io;
+    const struct iovec buffer = {memory, size};
+
+    if (io_uring_register_buffers(&uring->ring, &buffer, 1) != 0)
+        return;
+    uring->reserved = memory;
+    uring->reserved_size = size;
+}
+
 static void uring_submit(struct io *io, struct io_request *request)
 {
-    struct io_uring_sqe *sqe = get_sqe((struct uring *)(void *)io);
+    struct uring *uring = (struct uring *)(void *)io;
+    struct io_uring_sqe *sqe = get_sqe(uring);
 
     switch (request->kind) {
-    case IO_WRITE: io_uring_prep_write(sqe, request->file, request->data, request->size, request->at); break;
+    case IO_WRITE:
+        if (is_reserved(uring, request))
+            io_uring_prep_write_fixed(sqe, request->file, request->data, request->size, request->at, 0);
+        else
+            io_uring_prep_write(sqe, request->file, request->data, request->size, request->at);
+        break;
     case IO_FLUSH: io_uring_prep_fsync(sqe, request->file, IORING_FSYNC_DATASYNC); break;
     case IO_SYNC: io_uring_prep_fsync(sqe, request->file, 0); break;
     case IO_ALLOCATE: io_uring_prep_fallocate(sqe, request->file, 0, 0, (off_t)request->at); break;
@@ -115,6 +142,7 @@ int io_open_uring(int root_fd, int wake_fd, bool is_direct, struct io **ret)
     files_init(&uring->files, root_fd, wake_fd, is_direct, "io_uring");
     uring->files.functions.submit = uring_submit;
     uring->files.functions.wait = uring_wait;
+    uring->files.functions.reserve = uring_reserve;
     uring->files.close = uring_close;
     int error =
         io_uring_queue_init(ENTRIES, &uring->ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CLAMP);

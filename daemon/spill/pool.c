@@ -5,16 +5,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#include "layout/log_layout.h"
+#include "base/align.h"
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 int spill_pool_open(struct spill_pool *pool, uint32_t count, uint32_t buffer_size)
 {
     void *memory;
 
     *pool = (struct spill_pool){.count = count, .buffer_size = buffer_size};
-    if (posix_memalign(&memory, SP_LOG_GRAIN, (size_t)count * buffer_size) != 0)
+    const size_t size = sp_align_up((size_t)count * buffer_size, HUGE_PAGE);
+    if (posix_memalign(&memory, HUGE_PAGE, size) != 0)
         return -ENOMEM;
+    (void)madvise(memory, size, MADV_HUGEPAGE); /* fewer pages for the kernel to look at; a hint */
     pool->memory = memory;
     pool->free = calloc(count, sizeof *pool->free);
     if (!pool->free) {
