@@ -107,6 +107,8 @@ static const struct setting settings[] = {
      .help = "write past the page cache (O_DIRECT); auto: if the file system can"},
     {VALUE(log, retention_interval), .units = &times, .minimum = 100 * SP_NS_PER_MS, .maximum = DAY, .is_live = true,
      .value = "10s", .help = "how often segments to delete and compact are looked for"},
+    {VALUE(log, keys_memory), .units = &sizes, .minimum = MIB, .maximum = 64 * GIB, .value = "64M",
+     .help = "for the keys of one partition while it is compacted: 48 bytes each"},
     {VALUE(log, scan_interval), .units = &times, .minimum = 10 * SP_NS_PER_MS, .maximum = MINUTE, .is_live = true, .value = "100ms",
      .help = "how often new and deleted topics are looked for"},
 };

@@ -42,6 +42,7 @@ struct config {
         uint32_t io;                /* enum config_io */
         uint32_t direct;            /* enum config_direct */
         int64_t retention_interval; /* ns */
+        uint64_t keys_memory;       /* bytes */
         int64_t scan_interval;      /* ns */
     } log;
 };

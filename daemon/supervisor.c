@@ -16,18 +16,6 @@
 #include "bus/remove.h"
 #include "spill/catalog.h"
 
-struct supervised {
-    struct supervised *next;
-    char name[SPATE_TOPIC_NAME_MAX + 1];
-    ino_t inode; /* of its directory on the bus: another topic of that name has another */
-    struct timespec changed;
-    struct spate_topic *topic; /* NULL: it is not durable, or was refused */
-    struct spill_topic spill;
-    struct partition *partitions;
-    uint32_t count;
-    bool is_leaving, is_seen;
-};
-
 /* ------------------------------------------------------------------------------------------------- partitions and topics */
 
 static struct worker *least_loaded(struct supervisor *supervisor)
@@ -165,12 +153,23 @@ static bool is_left(const struct partition *partition)
     return !partition->attachment || atomic_load_explicit(&partition->state, memory_order_acquire) == PARTITION_LEFT;
 }
 
+static bool is_being_cleaned(struct supervisor *supervisor, struct supervised *entry)
+{
+    pthread_mutex_lock(&supervisor->mutex);
+    const bool is_busy = entry->is_being_cleaned;
+    entry->is_leaving |= !is_busy; /* from now on the cleaner passes it over */
+    pthread_mutex_unlock(&supervisor->mutex);
+    return is_busy;
+}
+
 /* Returns whether all of its partitions have left their workers; then they are let go of. */
 static bool close_topic(struct supervisor *supervisor, struct supervised *entry)
 {
     for (uint32_t i = 0; i < entry->count; i++)
         if (!is_left(&entry->partitions[i]))
             return false;
+    if (is_being_cleaned(supervisor, entry))
+        return false;
     for (uint32_t i = 0; i < entry->count; i++) {
         struct partition *partition = &entry->partitions[i];
         /* relaxed: its worker let go of it */
@@ -190,17 +189,10 @@ static bool close_topic(struct supervisor *supervisor, struct supervised *entry)
 
 /* ------------------------------------------------------------------------------------------------------------ deletion */
 
-static void tombstone_name(const uint8_t id[16], char name[64])
-{
-    int size = snprintf(name, 64, SP_TOMBSTONE_PREFIX);
-    for (int i = 0; i < 16; i++)
-        size += snprintf(name + size, 64 - (size_t)size, "%02x", id[i]);
-}
-
 static bool has_tombstone(const struct supervisor *supervisor, const uint8_t id[16])
 {
     char name[64];
-    tombstone_name(id, name);
+    sp_tombstone_name(id, name);
     return faccessat(supervisor->bus->registry.dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
@@ -216,7 +208,7 @@ static void remove_log(struct supervisor *supervisor, const char *directory, con
         message(false, "topic %s was deleted, and its log with it", name);
     if (error)
         return;
-    tombstone_name(id, tombstone);
+    sp_tombstone_name(id, tombstone);
     (void)unlinkat(supervisor->bus->registry.dir_fd, tombstone, 0);
 }
 
@@ -231,7 +223,9 @@ static void look_at_known(struct supervisor *supervisor)
     for (struct supervised **at = &supervisor->topics; *at;) {
         struct supervised *entry = *at;
         if (is_deleted(entry) && !entry->is_leaving) {
+            pthread_mutex_lock(&supervisor->mutex);
             entry->is_leaving = true;
+            pthread_mutex_unlock(&supervisor->mutex);
             for (uint32_t i = 0; i < entry->count; i++)
                 if (entry->partitions[i].worker)
                     worker_remove(&entry->partitions[i], true);
@@ -243,7 +237,9 @@ static void look_at_known(struct supervisor *supervisor)
         }
         if (entry->is_leaving)
             remove_log(supervisor, entry->spill.directory, entry->name, entry->spill.id);
+        pthread_mutex_lock(&supervisor->mutex);
         *at = entry->next;
+        pthread_mutex_unlock(&supervisor->mutex);
         free(entry);
     }
 }
@@ -275,9 +271,11 @@ static int look_at_name(void *context, const char *name)
     entry->inode = status.st_ino;
     entry->changed = status.st_mtim;
     entry->is_seen = true;
+    open_topic(supervisor, entry);
+    pthread_mutex_lock(&supervisor->mutex);
     entry->next = supervisor->topics;
     supervisor->topics = entry;
-    open_topic(supervisor, entry);
+    pthread_mutex_unlock(&supervisor->mutex);
     return 0;
 }
 
@@ -386,6 +384,7 @@ int supervisor_start(struct supervisor *supervisor, struct spate_bus *bus, const
     const uint32_t count = threads_of(config);
 
     *supervisor = (struct supervisor){.bus = bus, .config = config, .log_dir = log_dir, .log_fd = log_fd};
+    pthread_mutex_init(&supervisor->mutex, NULL);
     int error = io_open_plain(log_fd, -1, false, &supervisor->io);
     supervisor->workers = calloc(count, sizeof *supervisor->workers);
     if (error || !supervisor->workers)
@@ -399,15 +398,17 @@ int supervisor_start(struct supervisor *supervisor, struct spate_bus *bus, const
     if (error)
         return sp_fail(error, "cannot list %s: %s", log_dir, strerror(-error));
     supervisor_look(supervisor);
-    return 0;
+    return cleaner_start(&supervisor->cleaner, supervisor);
 }
 
 void supervisor_stop(struct supervisor *supervisor)
 {
+    cleaner_ask_to_stop(&supervisor->cleaner);
     for (uint32_t i = 0; i < supervisor->workers_count; i++)
         worker_ask_to_stop(&supervisor->workers[i]);
     for (uint32_t i = 0; i < supervisor->workers_count; i++)
         worker_stop(&supervisor->workers[i]);
+    cleaner_stop(&supervisor->cleaner);
     while (supervisor->topics) {
         struct supervised *entry = supervisor->topics;
         supervisor->topics = entry->next;

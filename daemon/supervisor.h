@@ -8,9 +8,22 @@
 #ifndef SPATED_SUPERVISOR_H
 #define SPATED_SUPERVISOR_H
 
+#include "cleaner.h"
 #include "worker.h"
 
-struct supervised; /* a topic */
+/* A topic of the bus. Made, opened and closed by the supervisor. */
+struct supervised {
+    struct supervised *next;
+    char name[SPATE_TOPIC_NAME_MAX + 1];
+    ino_t inode; /* of its directory on the bus: another topic of that name has another */
+    struct timespec changed;
+    struct spate_topic *topic; /* NULL: it is not durable, or was refused */
+    struct spill_topic spill;
+    struct partition *partitions;
+    uint32_t count;
+    bool is_leaving, is_seen;
+    bool is_being_cleaned; /* under the mutex: the cleaner is at work here, so it stays */
+};
 
 struct supervisor {
     struct spate_bus *bus;
@@ -20,8 +33,10 @@ struct supervisor {
     struct io *io; /* for what is synchronous */
     struct worker *workers;
     uint32_t workers_count;
+    pthread_mutex_t mutex; /* of the list of topics, between us and the cleaner */
     struct supervised *topics;
     bool has_failed; /* some partition did */
+    struct cleaner cleaner;
 };
 
 /* supervisor_start: threads, then what the log directory holds. Returns 0, -errno with a text. */

@@ -125,6 +125,9 @@ static bool step(struct partition *partition, int64_t now)
         if (is_gone)
             return true; /* nothing more is begun */
     }
+    const uint64_t start = atomic_load_explicit(&partition->start, memory_order_relaxed); /* relaxed: a lone number that grows */
+    if (start > writer->start_offset)
+        writer_set_start(writer, start);
     partition->due = writer_step(writer, now);
     if (writer->gathered.offset != partition->seen || writer->in_flight) {
         partition->seen = writer->gathered.offset;

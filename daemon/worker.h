@@ -30,6 +30,8 @@ struct partition {
     struct partition *next;           /* of the worker's */
     _Atomic uint32_t state;           /* enum partition_state */
     _Atomic bool has_failed, is_gone; /* gone: its topic was deleted */
+    _Atomic uint64_t start;           /* where the cleaner wants the log to begin */
+    uint64_t tried;                   /* the cleaner's */
     int64_t due;                      /* when its next step is */
     int64_t active;                   /* when it last had something */
     uint64_t seen;                    /* `gathered` then */

@@ -3,7 +3,7 @@
 
 # What configuring and building Spate needs, and nothing else.
 PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config libnuma-dev libhwloc-dev liblz4-dev liburing-dev libcmocka-dev
-    libjansson-dev libinih-dev libsystemd-dev)
+    libjansson-dev libinih-dev libsystemd-dev libxxhash-dev)
 
 # install_packages <log file> <package...>
 install_packages() {

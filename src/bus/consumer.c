@@ -357,7 +357,8 @@ static int find_in_log(struct spate_consumer *consumer, struct sp_consumer_lane 
         if (ring->timestamp == SPATE_TIMESTAMP_NONE)
             return 0; /* which tells why not */
         error = sp_lane_find_time(consumer, lane, value, ret_offset);
-        return error == -ENODATA ? 0 : error ? error : *ret_offset < oldest;
+        *ret_offset = error ? oldest : *ret_offset;
+        return error == -ENODATA || error == -ENOENT ? 0 : error ? error : *ret_offset < oldest;
     default: return 0;
     }
     return *ret_offset < oldest;
@@ -374,7 +375,17 @@ int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *
         lane->in_log = false;
         if (was_in_log)
             sp_reader_open_ring(&lane->reader);
+        if (lane->is_spilling && (start == SPATE_START_BEGINNING || start == SPATE_START_LAST)) {
+            start = SPATE_START_OFFSET; /* the ring may still have what the log has no more: it was deleted all the same */
+            value = (int64_t)offset;
+        }
         error = sp_consumer_place_in_ring(consumer, lane, start, value);
+        /* producers may have come there meanwhile: then it is in the log */
+        if (error == -ERANGE && lane->is_spilling && start == SPATE_START_OFFSET &&
+            (uint64_t)value <= sp_log_offset(&lane->attachment->ring, SP_LOG_WRITTEN))
+            return sp_lane_open_log(consumer, lane, (uint64_t)value);
+        if (!error && lane->is_spilling)
+            lane->reader.discard_below = sp_max(lane->reader.discard_below, sp_log_start(&lane->attachment->ring));
         if (!error)
             return 0;
     } else if (error > 0) {

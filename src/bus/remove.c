@@ -15,6 +15,13 @@
 #include "base/random.h"
 #include "shm/descriptor.h"
 
+void sp_tombstone_name(const uint8_t id[16], char name[64])
+{
+    int size = snprintf(name, 64, SP_TOMBSTONE_PREFIX);
+    for (int i = 0; i < 16; i++)
+        size += snprintf(name + size, 64 - (size_t)size, "%02x", id[i]);
+}
+
 int sp_unfinished_name(const struct spate_bus *bus, char name[64])
 {
     uint64_t random;

@@ -11,6 +11,7 @@
 
 /* ~deleted.<topic id, hex>: a durable topic was deleted while its log was there; the daemon removes that, then this. */
 #define SP_TOMBSTONE_PREFIX "~deleted."
+void sp_tombstone_name(const uint8_t id[16], char name[64]);
 
 /* sp_unfinished_name: a fresh name of that kind. */
 int sp_unfinished_name(const struct spate_bus *bus, char name[64]);

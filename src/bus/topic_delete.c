@@ -134,6 +134,22 @@ static int check_removable(const struct spate_bus *bus, int dir_fd, const char *
                          own.st_uid);
 }
 
+/* The log of a durable topic is the daemon's to remove. It may not run now, and finds the topic gone when it does: this tells it from one
+ * that a reboot took, which it would make anew. Without it the log only stays too long. */
+static int leave_tombstone(const struct spate_topic *topic)
+{
+    char name[64];
+
+    if (!topic->info.durable)
+        return 0;
+    sp_tombstone_name(topic->info.id, name);
+    const int fd = sp_open_at(topic->bus->registry.dir_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644);
+    if (fd < 0)
+        return sp_fail(-errno, "cannot delete topic %s: cannot leave a note for the daemon: %s", topic->info.name, strerror(errno));
+    close(fd);
+    return 0;
+}
+
 /* Of several deleters one works at a time, and the others find that the name is another topic's now, or nobody's. */
 int sp_topic_delete(struct spate_topic *topic, bool force)
 {
@@ -153,6 +169,8 @@ int sp_topic_delete(struct spate_topic *topic, bool force)
      * deletion like those of a forced one. */
     if (!error)
         error = visit_rings(topic, force ? VISIT_ATTACH : VISIT_UNUSED, force);
+    if (!error)
+        error = leave_tombstone(topic);
     if (!error)
         error = mark_topic(topic);
     if (!error)

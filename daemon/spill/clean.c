@@ -1,0 +1,196 @@
+/* clean.c: which segments there are, which of them go; see clean.h.
+ * Runs on the cleaner's thread. */
+#include "spill/clean.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/scan.h"
+
+void clean_path(const struct clean *clean, uint64_t base, const char *suffix, char path[CLEAN_PATH_SIZE])
+{
+    char name[SP_SEGMENT_NAME_SIZE];
+    sp_segment_name(base, suffix, name);
+    snprintf(path, CLEAN_PATH_SIZE, "%s/%u/%s", clean->topic->directory, clean->partition, name);
+}
+
+struct listing {
+    struct clean_segment *segments;
+    uint32_t count, room;
+};
+
+static int note_segment(void *context, const char *name)
+{
+    struct listing *listing = context;
+    uint64_t base;
+
+    if (!sp_segment_base(name, "log", &base))
+        return 0;
+    if (listing->count == listing->room) {
+        const uint32_t room = listing->room ? 2 * listing->room : 64;
+        struct clean_segment *segments = realloc(listing->segments, room * sizeof *segments);
+        if (!segments)
+            return -ENOMEM;
+        listing->segments = segments;
+        listing->room = room;
+    }
+    listing->segments[listing->count++] = (struct clean_segment){.base = base};
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct clean_segment *x = a, *y = b;
+    return (x->base > y->base) - (x->base < y->base);
+}
+
+/* What the header and the first block say. A segment that cannot be read is old, and not touched by compaction. */
+static int look_at(const struct clean *clean, struct clean_segment *segment, struct sp_segment_identity *ret_identity)
+{
+    struct io *io = clean->io;
+    struct sp_segment_header *header = malloc(sizeof *header);
+    struct sp_block_header block;
+    char path[CLEAN_PATH_SIZE];
+
+    clean_path(clean, segment->base, "log", path);
+    const int file = header ? io->f->open(io, path, O_RDONLY) : -ENOMEM;
+    if (file < 0) {
+        free(header);
+        return file;
+    }
+    const int64_t size = io->f->size(io, file);
+    int error = size < 0 ? (int)size : io->f->read(io, file, 0, header, sizeof *header);
+    segment->size = size < 0 ? 0 : (uint64_t)size;
+    *ret_identity = (struct sp_segment_identity){0};
+    segment->is_compacted = true;
+    if (!error && !sp_segment_header_check(header, ret_identity) &&
+        io->f->read(io, file, sizeof *header, &block, sizeof block) == 0)
+        segment->is_compacted = (block.kind & SP_BLOCK_COMPACTED) != 0;
+    io->f->close(io, file);
+    free(header);
+    return error == -ENODATA ? 0 : error;
+}
+
+/* The newest timestamp in a segment, from its index. INT64_MIN: there is none, or no index. */
+static int64_t newest_in(const struct clean *clean, uint64_t base)
+{
+    struct io *io = clean->io;
+    struct sp_index_header header = {0};
+    char path[CLEAN_PATH_SIZE];
+
+    clean_path(clean, base, "index", path);
+    const int file = io->f->open(io, path, O_RDONLY);
+    if (file < 0)
+        return INT64_MIN;
+    const int error = io->f->read(io, file, 0, &header, sizeof header);
+    io->f->close(io, file);
+    return error || header.magic != SP_INDEX_MAGIC ? INT64_MIN : header.max_timestamp;
+}
+
+/* Closed segments, oldest first: all but the newest. */
+static int list(const struct clean *clean, struct listing *listing)
+{
+    char path[CLEAN_PATH_SIZE];
+    const bool has_timestamps = clean->topic->info.timestamp != SPATE_TIMESTAMP_NONE;
+
+    snprintf(path, sizeof path, "%s/%u", clean->topic->directory, clean->partition);
+    int error = clean->io->f->list(clean->io, path, note_segment, listing);
+    if (error || listing->count == 0)
+        return error;
+    qsort(listing->segments, listing->count, sizeof *listing->segments, compare);
+    for (uint32_t i = 0; !error && i < listing->count; i++) {
+        struct sp_segment_identity identity;
+        error = look_at(clean, &listing->segments[i], &identity);
+        if (i == 0)
+            continue;
+        /* a segment's records were all there when the next one was made */
+        struct clean_segment *before = &listing->segments[i - 1];
+        before->next = listing->segments[i].base;
+        before->newest = identity.created;
+        const int64_t newest = has_timestamps ? newest_in(clean, before->base) : INT64_MIN;
+        if (newest != INT64_MIN)
+            before->newest = newest;
+    }
+    listing->count--;
+    return error;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ deleting */
+
+static int delete_segment(const struct clean *clean, const struct clean_segment *segment, struct clean_result *ret)
+{
+    char path[CLEAN_PATH_SIZE];
+
+    clean_path(clean, segment->base, "log", path);
+    int error = clean->io->f->unlink(clean->io, path);
+    if (error && error != -ENOENT)
+        return error;
+    clean_path(clean, segment->base, "index", path);
+    (void)clean->io->f->unlink(clean->io, path);
+    ret->segments++;
+    ret->bytes += segment->size;
+    return 0;
+}
+
+/* How many of the oldest segments retention takes. */
+static uint32_t count_expired(const struct clean *clean, const struct listing *listing, uint64_t active_size, int64_t now)
+{
+    const struct spate_topic_info *info = &clean->topic->info;
+    uint64_t total = active_size;
+    uint32_t expired = 0;
+
+    if (!(info->cleanup & SPATE_CLEANUP_DELETE))
+        return 0;
+    for (uint32_t i = 0; i < listing->count; i++)
+        total += listing->segments[i].size;
+    for (; expired < listing->count; expired++) {
+        const struct clean_segment *segment = &listing->segments[expired];
+        const bool is_old = info->retention_time >= 0 && segment->newest < now - info->retention_time;
+        const bool is_much = info->retention_size >= 0 && total - segment->size >= (uint64_t)info->retention_size;
+        if (!is_old && !is_much)
+            break;
+        total -= segment->size;
+    }
+    return expired;
+}
+
+static int delete_expired(const struct clean *clean, struct listing *listing, uint64_t *start, uint64_t wanted, int64_t now,
+                          struct clean_result *ret)
+{
+    const uint64_t active_size = listing->segments[listing->count].size;
+    uint32_t expired = count_expired(clean, listing, active_size, now);
+    uint64_t begin = expired ? listing->segments[expired - 1].next : *start;
+    int error = 0;
+
+    begin = begin > wanted ? begin : wanted;
+    if (begin > *start) {
+        clean->set_start(clean->context, begin);
+        *start = begin;
+    }
+    for (expired = 0; expired < listing->count && listing->segments[expired].next <= *start && !error; expired++)
+        error = delete_segment(clean, &listing->segments[expired], ret);
+    memmove(listing->segments, listing->segments + expired, (listing->count + 1 - expired) * sizeof *listing->segments);
+    listing->count -= expired;
+    return error;
+}
+
+int clean_partition(const struct clean *clean, uint64_t start, uint64_t wanted_start, uint64_t end, struct clean_result *ret)
+{
+    const int64_t now = clean->io->f->realtime(clean->io);
+    struct listing listing = {0};
+
+    *ret = (struct clean_result){0};
+    int error = list(clean, &listing);
+    wanted_start = wanted_start < end ? wanted_start : end;
+    if (!error && listing.segments)
+        error = delete_expired(clean, &listing, &start, wanted_start, now, ret);
+    else if (!error && wanted_start > start)
+        clean->set_start(clean->context, wanted_start);
+    if (!error && listing.count && clean->topic->info.cleanup & SPATE_CLEANUP_COMPACT)
+        error = compact_segments(clean, listing.segments, listing.count, now, ret);
+    free(listing.segments);
+    return error;
+}
