@@ -15,6 +15,8 @@
 #include "layout/record_layout.h"
 #include "layout/ring_layout.h"
 
+#define LZ4_RATIO_MAX 255u /* a byte stands for no more: bounds the memory that a hostile block asks for */
+
 /* The checksum of a struct with a field `crc` of 4 bytes, taken as zero. */
 static uint32_t crc_without(uint32_t seed, const void *bytes, size_t size, size_t crc_at)
 {
@@ -118,9 +120,11 @@ const char *sp_block_check(const struct sp_block_header *header, const struct sp
         return "the block has a codec that this build does not know: use a newer one";
     if (header->stored_size > room || sizeof *header > room - header->stored_size)
         return "the block ends behind the file";
+    const bool is_plain = codec == SPATE_COMPRESSION_NONE;
     if (header->count == 0 || header->raw_size < SP_RECORD_HEADER_SIZE || header->raw_size % unit != 0 ||
         header->base_offset < identity->base_offset || header->base_offset > (uint64_t)INT64_MAX - header->count ||
-        (codec == SPATE_COMPRESSION_NONE ? header->stored_size != header->raw_size : header->stored_size >= header->raw_size))
+        (is_plain ? header->stored_size != header->raw_size : header->stored_size >= header->raw_size) ||
+        (!is_plain && (header->raw_size > LZ4_MAX_INPUT_SIZE || header->raw_size / LZ4_RATIO_MAX > header->stored_size)))
         return "the block's header has values that no build writes";
     return NULL;
 }

@@ -163,33 +163,85 @@ int sp_log_end(struct sp_log *log, struct sp_place *ret_next)
         }
     }
     leave_segment(log);
+    /* What was durable belongs to it though it is missing: reading tells of it. */
+    if (has_frontier && (!error || error == -ENODATA || error == -EBADMSG) && ret_next->offset <= frontier.offset) {
+        *ret_next = (struct sp_place){frontier.position, frontier.offset};
+        return 0;
+    }
     return error == -ENODATA ? 0 : error;
 }
 
-/* Go on to the block with that offset, from log->at in the segment that is open. */
-static int walk_to(struct sp_log *log, uint64_t offset)
+/* The segment that holds an offset, entered. Retention may remove it between the two, and then another is the one.
+ * Returns 0, -ENODATA (there is none), -EBADMSG (its header is damaged), -errno */
+static int find_and_enter(struct sp_log *log, uint64_t offset, uint64_t *ret_base)
+{
+    int error = 0;
+
+    for (int tries = 0; tries < 100; tries++) {
+        error = find_segment(log, LAST_AT_OR_BEFORE, offset, ret_base);
+        if (!error)
+            error = enter_segment(log, *ret_base);
+        if (error != -ENOENT)
+            break;
+    }
+    return error;
+}
+
+/* Go on to the block with that offset, from log->at in the segment that is open; or to damage that is in the way (step_over_damage). */
+static void walk_to(struct sp_log *log, uint64_t offset)
 {
     struct sp_block block;
 
-    log->next_offset = offset;
     while (sp_segment_block(&log->segment, log->at, &block) == 0 && block.header.base_offset + block.header.count <= offset)
         log->at = block.next;
-    return 0;
+}
+
+/* Go on to the first block with a record of at least that time, at `first` or behind it; or to where damage may hide one.
+ * Returns false when there is none in this segment */
+static bool walk_to_time(struct sp_log *log, int64_t time, uint64_t first, uint64_t end)
+{
+    const struct sp_scan_source source = {read_mapping, &log->segment, log->segment.mapped_size};
+    uint64_t known = log->segment.identity.base_offset; /* good up to here */
+    struct sp_scan_place found;
+    struct sp_block block;
+    int error;
+
+    log->at = sp_segment_find_time(&log->segment, time);
+    if (sp_segment_block(&log->segment, log->at, &block) !=
+        0) /* damaged just there: which offset it has is only known from before */
+        log->at = sp_segment_first();
+    for (; (error = sp_segment_block(&log->segment, log->at, &block)) == 0; log->at = block.next) {
+        known = block.header.base_offset + block.header.count;
+        if (block.header.last_timestamp >= time && known > first) {
+            log->next_offset = block.header.base_offset > first ? block.header.base_offset : first;
+            return true;
+        }
+    }
+    const struct sp_scan_place from = {.at = log->at, .next = {0, known}};
+    if (error != -EBADMSG || known >= end || sp_scan_later(&source, &log->segment.identity, from, &found) != 0)
+        return false; /* the end of its blocks */
+    log->next_offset = known > first ? known : first;
+    return true;
 }
 
 int sp_log_seek(struct sp_log *log, uint64_t offset)
 {
+    struct sp_block block;
     uint64_t base;
 
-    int error = find_segment(log, LAST_AT_OR_BEFORE, offset, &base);
+    int error = find_and_enter(log, offset, &base);
     if (error == -ENODATA)
         return sp_fail(-ERANGE, "offset %llu is before the beginning of the log %s", (unsigned long long)offset, log->shown);
-    if (!error)
-        error = enter_segment(log, base);
+    log->next_offset = offset;
+    if (error == -EBADMSG) /* its header is damaged: reading on tells of it */
+        return 0;
     if (error)
         return error;
     log->at = sp_segment_find_offset(&log->segment, offset);
-    return walk_to(log, offset);
+    if (sp_segment_block(&log->segment, log->at, &block) != 0 || block.header.base_offset > offset)
+        log->at = sp_segment_first(); /* the index lies, or leads to damage */
+    walk_to(log, offset);
+    return 0;
 }
 
 int sp_log_seek_time(struct sp_log *log, int64_t time, uint64_t end)
@@ -203,22 +255,13 @@ int sp_log_seek_time(struct sp_log *log, int64_t time, uint64_t end)
     if (!error)
         error = find_segment(log, LAST_AT_OR_BEFORE, first, &base);
     for (; !error; error = find_segment(log, FIRST_AFTER, base, &base)) {
-        struct sp_block block;
         error = enter_segment(log, base);
-        if (error == -EBADMSG)
-            continue; /* its header is damaged: reading on will tell of it */
+        if (error == -EBADMSG || error == -ENOENT)
+            continue; /* its header is damaged: reading on will tell of it; or it was just deleted */
         if (error)
             return error;
-        if (log->segment.index && log->segment.index->max_timestamp < time)
-            continue;
-        log->at = sp_segment_find_time(&log->segment, time);
-        while (sp_segment_block(&log->segment, log->at, &block) == 0) {
-            if (block.header.last_timestamp >= time && block.header.base_offset + block.header.count > first) {
-                log->next_offset = block.header.base_offset > first ? block.header.base_offset : first;
-                return 0;
-            }
-            log->at = block.next;
-        }
+        if ((!log->segment.index || log->segment.index->max_timestamp >= time) && walk_to_time(log, time, first, end))
+            return 0;
     }
     return error == -ENODATA ? sp_log_seek(log, end) : error;
 }
@@ -248,25 +291,44 @@ static int load(struct sp_log *log, const struct sp_block *block)
     return 0;
 }
 
-/* Nothing good at log->at, although the log reaches further: on to the next good block, in this segment or a later one. */
+/* Nothing good at log->at, although the log reaches further: on to the next good block, in this segment or a later one. Damage in front
+ * of what is wanted next (that was walked to from before it) is nobody's loss. */
 static int step_over_damage(struct sp_log *log, uint64_t end)
 {
     const struct sp_scan_source source = {read_mapping, &log->segment, log->segment.mapped_size};
-    const struct sp_scan_place from = {.at = log->at, .next = {0, log->next_offset}};
     struct sp_scan_place found;
+    struct sp_block block;
     uint64_t base;
 
     log->lost_first = log->next_offset;
     log->lost_next = end;
-    if (log->is_open && sp_scan_later(&source, &log->segment.identity, from, &found) == 0) {
+    for (;;) {
+        const struct sp_scan_place from = {.at = log->at, .next = {0, log->next_offset}};
+        if (!log->is_open || sp_scan_later(&source, &log->segment.identity, from, &found) != 0) {
+            if (find_segment(log, FIRST_AFTER, log->next_offset, &base) == 0 && base < end) {
+                log->lost_next = base;
+                leave_segment(log);
+            }
+            break;
+        }
         log->at = found.at;
-        log->lost_next = found.next.offset;
-    } else if (find_segment(log, FIRST_AFTER, log->next_offset, &base) == 0 && base < end) {
-        log->lost_next = base;
-        leave_segment(log);
+        if (found.next.offset > log->next_offset) {
+            log->lost_next = found.next.offset < end ? found.next.offset : end;
+            break;
+        }
+        int error = sp_segment_block(&log->segment, log->at, &block);
+        if (!error)
+            error = load(log, &block);
+        if (error != -EBADMSG)
+            return error;
     }
     log->next_offset = log->lost_next;
     return -EBADMSG;
+}
+
+static bool holds(const struct sp_block *block, uint64_t offset)
+{
+    return block->header.base_offset <= offset && offset - block->header.base_offset < block->header.count;
 }
 
 int sp_log_next(struct sp_log *log, uint64_t end)
@@ -278,16 +340,15 @@ int sp_log_next(struct sp_log *log, uint64_t end)
         return -ENODATA;
     for (int looks = 0; looks < 2; looks++) {
         int error = log->is_open ? sp_segment_block(&log->segment, log->at, &block) : -ENODATA;
-        if (error == 0 && block.header.base_offset == log->next_offset)
-            return load(log, &block) == -EBADMSG ? step_over_damage(log, end) : 0;
-        if (error == 0 && block.header.base_offset < log->next_offset &&
-            block.header.base_offset + block.header.count > log->next_offset)
-            return load(log, &block) == -EBADMSG ? step_over_damage(log, end) : 0;
+        if (error == 0 && holds(&block, log->next_offset)) {
+            error = load(log, &block);
+            return error == -EBADMSG ? step_over_damage(log, end) : error;
+        }
         if (error && error != -ENODATA && error != -EBADMSG)
             return error;
         if (error == 0 && block.header.base_offset > log->next_offset) { /* a hole, told of in the same way */
             log->lost_first = log->next_offset;
-            log->lost_next = log->next_offset = block.header.base_offset;
+            log->lost_next = log->next_offset = block.header.base_offset < end ? block.header.base_offset : end;
             return -EBADMSG;
         }
         /* the segment ends here: the next one begins with the next offset */
@@ -295,11 +356,11 @@ int sp_log_next(struct sp_log *log, uint64_t end)
         if (error || (log->is_open && base <= log->segment.identity.base_offset))
             break;
         error = enter_segment(log, base);
-        if (error == -EBADMSG)
+        if (error == -EBADMSG || error == -ENOENT)
             break;
         if (error)
             return error;
-        (void)walk_to(log, log->next_offset);
+        walk_to(log, log->next_offset);
     }
     return step_over_damage(log, end);
 }

@@ -87,7 +87,7 @@ int sp_scan_later(const struct sp_scan_source *source, const struct sp_segment_i
 
     for (uint64_t at = from.at + SP_LOG_GRAIN; at < source->size; at += SP_LOG_GRAIN) {
         int error = read_header(source, identity, at, &header, &reason);
-        if (!error && header.base_offset >= from.next.offset)
+        if (!error && header.base_offset + header.count > from.next.offset)
             error = check_data(source, at, &header, &reason);
         else if (!error)
             continue;

@@ -35,6 +35,7 @@ int sp_scan_block(const struct sp_scan_source *source, const struct sp_segment_i
                   struct sp_block_header *ret_header, const char **ret_reason);
 
 /* sp_scan_later: look for a good block of this segment behind a place where there is none.
+ *   from        that place; blocks that end at or before its offset are passed over
  *   ret_place   in front of it
  * Returns       0, -ENODATA, -errno */
 int sp_scan_later(const struct sp_scan_source *source, const struct sp_segment_identity *identity, struct sp_scan_place from,

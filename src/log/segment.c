@@ -71,6 +71,8 @@ int sp_segment_open(struct sp_segment *segment, int dir_fd, uint64_t base_offset
     if (!error && !reason && topic_id && memcmp(topic_id, segment->identity.topic_id, 16) != 0)
         reason = "it belongs to another topic, or to an earlier one of that name";
     if (error || reason) {
+        if (reason && header.magic == SP_SEGMENT_MAGIC && header.version > SP_LOG_VERSION)
+            error = -EPROTO;
         sp_segment_close(segment);
         return sp_fail(error == 0 || error == -ENODATA ? -EBADMSG : error, "segment %s of the log: %s; see `spate log verify`",
                        segment->path,

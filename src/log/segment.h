@@ -28,7 +28,7 @@ struct sp_block {
  *   dir_fd     of the partition's directory
  *   topic_id   16 bytes that must be its topic's, or NULL
  *   shown      "topic/partition", for error texts
- * Returns      0, -ENOENT, -EACCES, -EBADMSG (not a segment, damaged header, another topic's), -ENOMEM */
+ * Returns      0, -ENOENT, -EACCES, -EBADMSG (not a segment, damaged header, another topic's), -EPROTO (of a newer build), -ENOMEM */
 int sp_segment_open(struct sp_segment *segment, int dir_fd, uint64_t base_offset, const uint8_t *topic_id, const char *shown);
 void sp_segment_close(struct sp_segment *segment);
 

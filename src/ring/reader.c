@@ -181,7 +181,7 @@ static bool take_one(struct sp_reader *reader, struct spate_record *record, stru
     const uint8_t *at = reader->data + (reader->next.position & reader->mask);
     const struct sp_record_header *header = (const struct sp_record_header *)(const void *)at;
     /* in the ring a mirror follows, elsewhere nothing */
-    const uint64_t size_max = sp_min(ring->record_size_max, reader->memory_end - reader->next.position);
+    const uint64_t left = reader->memory_end - reader->next.position, size_max = sp_min(ring->record_size_max, left);
 
     if (size_max < SP_RECORD_HEADER_SIZE)
         return false;
@@ -192,8 +192,8 @@ static bool take_one(struct sp_reader *reader, struct spate_record *record, stru
     uint64_t size = sp_record_decode(at, word, size_max, 1u << ring->unit_shift, record);
     if (SP_UNLIKELY(size == 0)) {
         uint32_t count;
-        found->damaged = !sp_aborted_decode(word, sp_min(ring->capacity, reader->memory_end - reader->next.position),
-                                            ring->unit_shift, &size, &count);
+        /* elsewhere it may be from a ring that was larger than this one (bus/log_bus.c) */
+        found->damaged = !sp_aborted_decode(word, reader->mask < left ? ring->capacity : left, ring->unit_shift, &size, &count);
         if (!found->damaged) {
             skip(reader, size, count);
             found->aborted += count;

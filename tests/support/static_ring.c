@@ -75,16 +75,20 @@ void static_ring_open(struct static_ring *s, const struct static_ring_config *co
                                          .timestamp = config->timestamp,
                                          .producers_max = config->producers_max,
                                          .consumers_max = config->consumers_max,
-                                         .page_size = PAGE_SIZE};
+                                         .page_size = PAGE_SIZE,
+                                         .is_durable = config->is_durable,
+                                         .begin = config->begin};
     sp_ring_format(s->header, &ring_config);
     s->header->file.page_size = PAGE_SIZE;
     s->cursors->file.page_size = PAGE_SIZE;
     s->cursors->consumers_max = config->consumers_max;
-    uint64_t units = config->start.position >> config->unit_shift;
-    atomic_store(&s->header->tail, sp_tail_pack(units, config->start.offset));
-    atomic_store(&s->header->records_base, config->start.offset);
-    atomic_store(&s->header->units_base, units);
-    atomic_store(&s->header->reserved, config->start.position);
+    if (config->start.position != 0 || config->start.offset != 0) {
+        uint64_t units = config->start.position >> config->unit_shift;
+        atomic_store(&s->header->tail, sp_tail_pack(units, config->start.offset));
+        atomic_store(&s->header->records_base, config->start.offset);
+        atomic_store(&s->header->units_base, units);
+        atomic_store(&s->header->reserved, config->start.position);
+    }
     sp_ring_init(&s->ring, s->header, s->data, s->cursors);
 }
 

@@ -19,6 +19,8 @@ struct static_ring_config {
     uint64_t capacity, salt;
     uint32_t mode, unit_shift, timestamp, producers_max, consumers_max;
     struct sp_place start; /* where the first record goes; not {0, 0}: as if the topic had lived for long */
+    bool is_durable;       /* the log gates */
+    struct sp_place begin; /* as for sp_ring_format: where the log of an earlier ring ends; then without `start` */
 };
 
 /* 64 KiB, concurrent, 16-byte units, no timestamps, 4 producers, 4 consumers, from {0, 0}. */
