@@ -4,9 +4,11 @@
 #ifndef SPATED_SPILL_INTERNAL_H
 #define SPATED_SPILL_INTERNAL_H
 
+#include "base/clock.h"
 #include "spill/writer.h"
 
 #define WRITER_NEVER INT64_MAX
+#define WRITER_RETRY (200 * SP_NS_PER_MS) /* after ENOSPC */
 
 /* writer_take_slot: the next slot of the queue, with a buffer; NULL while there is none. writer_submit_slot: write its buffer.
  *   at, size  in its segment; size a multiple of SP_LOG_GRAIN */

@@ -66,6 +66,16 @@ static void drop_spare(struct writer *writer)
     writer->spare = SPARE_NONE;
 }
 
+/* No matter, while there is room in the present segment. */
+static void no_spare(struct writer *writer, int error)
+{
+    writer->spare = SPARE_NONE;
+    if (error == -ENOSPC || error == -EDQUOT)
+        writer->spare_retry_at = writer->io->f->monotonic(writer->io) + WRITER_RETRY;
+    else if (error != -ECANCELED)
+        writer_fail(writer, error, "making a segment");
+}
+
 static void spare_made(struct io_request *request, int result)
 {
     struct writer *writer = request->owner;
@@ -74,13 +84,12 @@ static void spare_made(struct io_request *request, int result)
         result = -ECANCELED;
     if (result == 0) {
         writer->spare = SPARE_READY;
+        writer->lacks_spare = false;
+        writer_go_on(writer);
         return;
     }
     drop_spare(writer);
-    if (result == -ENOSPC || result == -EDQUOT)
-        writer_full(writer, "making a segment");
-    else if (result != -ECANCELED)
-        writer_fail(writer, result, "making a segment");
+    no_spare(writer, result);
 }
 
 static void make_spare(struct writer *writer, uint64_t block_size)
@@ -94,10 +103,7 @@ static void make_spare(struct writer *writer, uint64_t block_size)
     if (writer->spare_file < 0) {
         const int error = writer->spare_file;
         writer->spare_file = -1;
-        if (error == -ENOSPC || error == -EDQUOT)
-            writer_full(writer, "making a segment");
-        else
-            writer_fail(writer, error, "making a segment");
+        no_spare(writer, error);
         return;
     }
     writer->spare = SPARE_MAKING;
@@ -164,8 +170,12 @@ bool segments_room(struct writer *writer, uint64_t size, int64_t now)
         return false;
     if (writer->spare == SPARE_READY && writer->spare_size - sizeof(struct sp_segment_header) < size)
         drop_spare(writer);
-    if (writer->spare == SPARE_NONE)
+    if (writer->spare == SPARE_NONE && now >= writer->spare_retry_at)
         make_spare(writer, size);
+    if (writer->spare == SPARE_NONE && writer->state != SP_LOG_FAILED) {
+        writer->lacks_spare = true;
+        writer_full(writer, "making a segment");
+    }
     if (writer->spare != SPARE_READY)
         return false;
     struct writer_slot *slot = writer_take_slot(writer);
@@ -243,9 +253,8 @@ int64_t segments_step(struct writer *writer, int64_t now)
         writer->current = left;
         finish_left(writer);
     }
-    if (writer->spare == SPARE_NONE && !writer->retry_at && !writer->is_closing && current->file >= 0 &&
-        current->at > current->size / 2)
+    const bool is_wanted = writer->lacks_spare || (current->file >= 0 && current->at > current->size / 2 && !writer->is_closing);
+    if (writer->spare == SPARE_NONE && is_wanted && now >= writer->spare_retry_at)
         make_spare(writer, 0);
-    (void)now;
-    return WRITER_NEVER;
+    return writer->spare == SPARE_NONE && is_wanted ? writer->spare_retry_at : WRITER_NEVER;
 }

@@ -13,10 +13,9 @@
 #include "base/crc32c.h"
 #include "layout/record_layout.h"
 
-#define RETRY_AFTER (200 * SP_NS_PER_MS) /* after ENOSPC */
-#define STUCK_LOOK SP_NS_PER_MS          /* between two looks at a claim that is not committed */
-#define CHECK_EVERY SP_NS_PER_S          /* that the files still have their names */
-#define LINGER_NONE (50 * SP_NS_PER_MS)  /* where nobody is promised anything */
+#define STUCK_LOOK SP_NS_PER_MS         /* between two looks at a claim that is not committed */
+#define CHECK_EVERY SP_NS_PER_S         /* that the files still have their names */
+#define LINGER_NONE (50 * SP_NS_PER_MS) /* where nobody is promised anything */
 
 __attribute__((format(printf, 3, 4))) static void say(const struct writer *writer, bool is_error, const char *format, ...)
 {
@@ -50,7 +49,6 @@ void writer_fail(struct writer *writer, int error, const char *doing)
 
 void writer_full(struct writer *writer, const char *doing)
 {
-    writer->retry_at = writer->io->f->monotonic(writer->io) + RETRY_AFTER;
     if (writer->state != SP_LOG_OPEN)
         return;
     set_state(writer, SP_LOG_FULL, ENOSPC);
@@ -58,9 +56,17 @@ void writer_full(struct writer *writer, const char *doing)
         "%s: the file system is full. Producers are refused once the ring is full; it goes on by itself when there is room", doing);
 }
 
-static void go_on(struct writer *writer)
+static uint32_t stalled(const struct writer *writer)
 {
-    if (writer->state != SP_LOG_FULL)
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < writer->in_flight; i++)
+        count += writer->slots[(writer->first + i) % WRITER_DEPTH].is_stalled;
+    return count;
+}
+
+void writer_go_on(struct writer *writer)
+{
+    if (writer->state != SP_LOG_FULL || writer->lacks_spare || stalled(writer))
         return;
     set_state(writer, SP_LOG_OPEN, 0);
     say(writer, false, "there is room on the file system again");
@@ -110,6 +116,7 @@ static void write_done(struct io_request *request, int result)
     if (writer->state != SP_LOG_FAILED && done < request->size) {
         if (result == -ENOSPC || result == -EDQUOT) {
             slot->is_stalled = true;
+            writer->retry_at = writer->io->f->monotonic(writer->io) + WRITER_RETRY;
             writer_full(writer, "writing a block");
             return;
         }
@@ -125,8 +132,7 @@ static void write_done(struct io_request *request, int result)
     slot->segment->writes--;
     slot->segment->is_dirty = true;
     slot->is_done = true;
-    if (writer->state == SP_LOG_FULL && !writer->retry_at)
-        go_on(writer);
+    writer_go_on(writer);
     pop(writer);
 }
 
@@ -289,7 +295,8 @@ static bool lingers(struct writer *writer, const struct sp_extent *extent, int64
 {
     const uint64_t offset = writer->gathered.offset;
 
-    if (extent->is_full || extent->size + sizeof(struct sp_block_header) >= writer->pool->buffer_size / 2)
+    /* a block that is worth it, or as much as the ring may be kept waiting for */
+    if (extent->is_full || extent->size >= sp_min(writer->pool->buffer_size / 2, writer->ring->capacity / 4))
         return false;
     if (writer->is_closing || writer->linger == 0 || sp_log_wanted(writer->ring, SP_LOG_WRITTEN) > offset ||
         sp_log_wanted(writer->ring, SP_LOG_DURABLE) > offset)
@@ -362,18 +369,16 @@ int64_t writer_step(struct writer *writer, int64_t now)
 {
     if (writer->state == SP_LOG_FAILED)
         return WRITER_NEVER;
-    if (writer->retry_at) {
-        if (now < writer->retry_at)
-            return writer->retry_at;
+    if (writer->retry_at && now >= writer->retry_at) {
         writer->retry_at = 0;
         retry(writer);
     }
     check_names(writer, now);
-    const int64_t gathering = gather(writer, now);
-    const int64_t changing = segments_step(writer, now);
-    const int64_t flushing = flush_step(writer, now);
-    const int64_t first = gathering < changing ? gathering : changing;
-    return writer->retry_at ? writer->retry_at : first < flushing ? first : flushing;
+    int64_t next = gather(writer, now);
+    const int64_t changing = segments_step(writer, now), flushing = flush_step(writer, now);
+    next = changing < next ? changing : next;
+    next = flushing < next ? flushing : next;
+    return writer->retry_at && writer->retry_at < next ? writer->retry_at : next;
 }
 
 /* ----------------------------------------------------------------------------------------------------- opening, closing */

@@ -105,7 +105,7 @@ struct writer {
     int64_t pending_since; /* monotonic time when what is not gathered was first seen; 0: nothing is */
     int64_t linger;        /* ns */
     int64_t stuck_since;   /* before a claim that is not committed; 0: not */
-    int64_t retry_at;      /* after ENOSPC */
+    int64_t retry_at;      /* blocks that did not fit; 0: there are none */
     int64_t checked_at;    /* that the files are still there */
     bool is_closing;       /* no lingering, then flush */
 
@@ -123,6 +123,8 @@ struct writer {
     int spare_file;
     uint64_t spare_size;
     struct io_request spare_request;
+    int64_t spare_retry_at; /* after ENOSPC */
+    bool lacks_spare;       /* nothing can be written before there is one */
 
     struct io_request flushes[3];
     uint32_t flushing; /* requests in flight; 0: none */
@@ -166,8 +168,9 @@ void writer_close(struct writer *writer);
 /* writer_set_start: records below `offset` are gone for readers. Goes into the frontier. */
 void writer_set_start(struct writer *writer, uint64_t offset);
 
-/* writer_fail: stop for good. writer_full: wait for room. */
+/* writer_fail: stop for good. writer_full: wait for room. writer_go_on: there may be room again. */
 void writer_fail(struct writer *writer, int error, const char *doing);
 void writer_full(struct writer *writer, const char *doing);
+void writer_go_on(struct writer *writer);
 
 #endif

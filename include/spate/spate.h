@@ -351,6 +351,8 @@ struct spate_claim { /* what a claim gives */
  *              -EMSGSIZE  larger than the partition takes (spate_producer_max_size): split it
  *              -ERANGE    no such partition
  *              -ESTALE    the topic was deleted: open it anew
+ *              -ENOSPC    durable topics: the ring is full, and the log's file system too: make room, then again
+ *              -EIO       durable topics: the ring is full, and the log of the partition failed: mend the disk, start spated anew
  *              -EBUSY     this producer has an open claim: commit or abort it first (or see spate_producer_open)
  * Threads      other processes may publish to the same partition meanwhile. No system call on the fast path
  * Order        takes E2, E5; publishes nothing (commit does, E1). The edges are listed in src/ring/ring.h

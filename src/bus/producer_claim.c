@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "bus/producer.h"
 #include "ring/bias.h"
+#include "ring/extent.h"
 #include "shm/handle.h"
 #include "shm/sleep.h"
 
@@ -27,6 +28,26 @@ static int try_claim(struct spate_producer *producer, struct sp_lane *lane, uint
     return error == -EINPROGRESS ? -EAGAIN : error;
 }
 
+/* The log is in the way, and will not get out of it by itself. */
+static int refused(const struct spate_producer *producer, const struct sp_lane *lane)
+{
+    int error = 0;
+
+    if (lane->writer.blocker.kind != SP_BLOCKER_LOG)
+        return -EAGAIN;
+    switch (sp_log_state(&lane->attachment->ring, &error)) {
+    case SP_LOG_FULL:
+        return sp_fail(-ENOSPC,
+                       "topic %s, partition %d: the log's file system is full, and the ring too: make room, then try again",
+                       producer->topic->info.name, lane->partition);
+    case SP_LOG_FAILED:
+        return sp_fail(-EIO,
+                       "topic %s, partition %d: its log failed (%s), and the ring is full: mend the disk and start spated anew",
+                       producer->topic->info.name, lane->partition, strerror(error));
+    default: return -EAGAIN;
+    }
+}
+
 /* Claim on the lane; a full ring is looked into now and then, so that callers who only ever try get rid of the dead too. */
 static int claim(struct spate_producer *producer, struct sp_lane *lane, uint64_t size, uint32_t count, struct sp_place *ret)
 {
@@ -36,6 +57,9 @@ static int claim(struct spate_producer *producer, struct sp_lane *lane, uint64_t
     if (error == -EAGAIN) {
         producer->blocked = lane;
         producer->blocked_size = size;
+        error = refused(producer, lane);
+        if (error != -EAGAIN)
+            return error;
         if (!sp_producer_rescue(producer, lane, false))
             return error;
         error = try_claim(producer, lane, size, count, ret);

@@ -13,6 +13,7 @@
 #include "base/hook.h"
 #include "bus/producer.h"
 #include "ring/bias.h"
+#include "ring/extent.h"
 #include "shm/handle.h"
 #include "shm/sleep.h"
 
@@ -113,6 +114,15 @@ static bool has_room(struct spate_producer *producer, struct sp_lane *lane)
     return sp_writer_has_room(&lane->writer, producer->blocked_size);
 }
 
+/* By a log that cannot go on: the next attempt tells. */
+static bool is_refused(const struct sp_lane *lane)
+{
+    if (lane->writer.blocker.kind != SP_BLOCKER_LOG)
+        return false;
+    const enum sp_log_state state = sp_log_state(&lane->attachment->ring, NULL);
+    return state == SP_LOG_FULL || state == SP_LOG_FAILED;
+}
+
 /* Sleep until a consumer releases something, or a slice is over. The mirror image of a consumer's sleep (E8). */
 static int sleep_for_room(struct spate_producer *producer, struct sp_lane *lane, int64_t deadline)
 {
@@ -144,7 +154,7 @@ int sp_producer_wait_until(struct spate_producer *producer, int64_t deadline)
     if (!lane)
         return 0;
     for (;;) {
-        if (has_room(producer, lane) || sp_producer_rescue(producer, lane, false))
+        if (has_room(producer, lane) || sp_producer_rescue(producer, lane, false) || is_refused(lane))
             return 0;
         int64_t now = sp_clock_monotonic();
         if (now >= deadline)
