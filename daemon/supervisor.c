@@ -33,31 +33,6 @@ static void say(void *context, bool is_error, const char *text)
     message(is_error, "%s", text);
 }
 
-/* Where the log goes on, seen from the ring: it may have come further than the log that was found. */
-static void fit_to_ring(const struct sp_ring *ring, const struct spill_topic *spill, uint32_t number, struct recovery *recovery)
-{
-    const struct sp_place written = sp_log_place(ring, SP_LOG_WRITTEN), tail = sp_ring_tail(ring);
-
-    if (recovery->is_new)
-        recovery->next = (struct sp_place){0, 0};
-    if (recovery->next.offset == written.offset && recovery->next.position == written.position)
-        return;
-    /* Blocks that were written, and the daemon died before it said so: the ring still has these records. */
-    if (recovery->next.offset > written.offset && recovery->next.offset <= tail.offset && recovery->next.position <= tail.position)
-        return;
-    /* The log lost what had been written, or is new: what the ring still has is written again. */
-    const uint64_t oldest = sp_ring_oldest_position(ring);
-    struct sp_place from = recovery->next;
-    if (from.position < oldest || from.offset > written.offset || !sp_ring_is_committed(ring, from))
-        from = recovery->is_new ? sp_mark_oldest(ring, oldest) : written;
-    if (from.offset > recovery->next.offset && !recovery->is_new)
-        message(true, "topic %s, partition %u: offsets %llu to %llu are not in the log, and no longer in the ring",
-                spill->info.name, number, (unsigned long long)recovery->next.offset, (unsigned long long)from.offset - 1);
-    if (recovery->is_new)
-        recovery->start_offset = from.offset;
-    recovery->next = from;
-}
-
 static int open_partition(struct supervisor *supervisor, struct supervised *entry, uint32_t number)
 {
     struct partition *partition = &entry->partitions[number];
@@ -75,7 +50,7 @@ static int open_partition(struct supervisor *supervisor, struct supervised *entr
         supervisor->has_failed = true;
         return 0;
     }
-    fit_to_ring(&partition->attachment->ring, &entry->spill, number, &partition->recovery);
+    recover_fit(&partition->attachment->ring, &entry->spill, number, say, NULL, &partition->recovery);
     worker_add(least_loaded(supervisor), partition);
     return 0;
 }

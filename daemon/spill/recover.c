@@ -345,3 +345,29 @@ int recover_partition(struct io *io, const struct spill_topic *topic, uint32_t p
     free(recover.bases);
     return error;
 }
+
+void recover_fit(const struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,
+                 void (*say_it)(void *context, bool is_error, const char *text), void *context, struct recovery *ret)
+{
+    const struct recover recover = {.topic = topic, .partition = partition, .say = say_it, .context = context};
+    const struct sp_place written = sp_log_place(ring, SP_LOG_WRITTEN), tail = sp_ring_tail(ring);
+
+    if (ret->is_new)
+        ret->next = (struct sp_place){0, 0};
+    if (ret->next.offset == written.offset && ret->next.position == written.position)
+        return;
+    /* Blocks that were written, and the daemon died before it said so: the ring still has these records. */
+    if (ret->next.offset > written.offset && ret->next.offset <= tail.offset && ret->next.position <= tail.position)
+        return;
+    /* The log lost what had been written, or is new: what the ring still has is written again. */
+    const uint64_t oldest = sp_ring_oldest_position(ring);
+    struct sp_place from = ret->next;
+    if (from.position < oldest || from.offset > written.offset || !sp_ring_is_committed(ring, from))
+        from = ret->is_new ? sp_mark_oldest(ring, oldest) : written;
+    if (from.offset > ret->next.offset && !ret->is_new)
+        say(&recover, true, "offsets %llu to %llu are not in the log, and no longer in the ring",
+            (unsigned long long)ret->next.offset, (unsigned long long)from.offset - 1);
+    if (ret->is_new)
+        ret->start_offset = from.offset;
+    ret->next = from;
+}
