@@ -13,11 +13,9 @@
 #include "cli/parse.h"
 #include "cli/progress.h"
 #include "commands.h"
+#include "show.h"
 
-enum {
-    SHOWN_MAX = 64, /* bytes of a key or value shown without --full */
-    STOP = 1,       /* returned by the visitor: enough, or nobody reads */
-};
+enum { STOP = 1 }; /* returned by the visitor: enough, or nobody reads */
 
 struct dump {
     bool json, full, header_only;
@@ -32,84 +30,13 @@ struct dump {
 
 #define NO_PARTITION (-1) /* not given */
 
-static const char *const states[] = {"?", "committed", "aborted", "claimed", "damaged"};
-
-static const char *state_name(enum spate_record_state state)
-{
-    return (unsigned)state < sizeof(states) / sizeof(states[0]) ? states[state] : states[0];
-}
-
 /* --------------------------------------------------------------------------------------------------------------- text */
-
-/* print_bytes: in quotes with escapes, cut unless --full. */
-static void print_bytes(const struct dump *dump, const char *label, const void *data, size_t size)
-{
-    if (data == NULL) {
-        output_print("  %s null", label);
-        return;
-    }
-    size_t shown = dump->full || size <= SHOWN_MAX ? size : SHOWN_MAX;
-    output_print("  %s \"", label);
-    for (size_t i = 0; i < shown; i++) {
-        unsigned char byte = ((const unsigned char *)data)[i];
-        if (byte == '"' || byte == '\\')
-            output_print("\\%c", byte);
-        else if (byte >= ' ' && byte < 0x7f)
-            output_write(&byte, 1);
-        else
-            output_print("\\x%02x", byte);
-    }
-    output_print(shown < size ? "\"... (%zu bytes)" : "\"", size);
-}
-
-static void print_headers(const struct dump *dump, const struct spate_record *record)
-{
-    struct spate_header header;
-    for (uint32_t i = 0; i < record->headers_count; i++) {
-        if (spate_record_header(record, i, &header) != 0) {
-            output_print("  headers DAMAGED");
-            return;
-        }
-        print_bytes(dump, "header", header.name, header.name_size);
-        print_bytes(dump, "=", header.value, header.value_size);
-    }
-}
-
-static void print_record(const struct dump *dump, const struct spate_dump_record *record)
-{
-    output_print("%" PRIu64 "  offset %" PRId64 "  %s  size %" PRIu64 "  stamp %016" PRIx64 "%s  word %016" PRIx64,
-                 record->position, record->offset, state_name(record->state), record->size, record->stamp,
-                 record->stamp == record->stamp_expected ? "" : "!", record->word);
-    if (record->state != SPATE_RECORD_COMMITTED || record->count != 1)
-        output_print("  covers %" PRIu32 "  expected %016" PRIx64, record->count, record->stamp_expected);
-    if (record->owner_slot >= 0)
-        output_print("  producer slot %d", record->owner_slot);
-    if (record->state == SPATE_RECORD_COMMITTED) {
-        if (dump->info.timestamp != SPATE_TIMESTAMP_NONE)
-            output_print("  time %" PRId64, record->record.timestamp);
-        print_bytes(dump, "key", record->record.key, record->record.key_size);
-        print_bytes(dump, "value", record->record.value, record->record.value_size);
-        print_headers(dump, &record->record);
-    }
-    output_write("\n", 1);
-}
-
-static const char *mode_name(uint32_t mode)
-{
-    return mode == SPATE_MODE_CONCURRENT ? "concurrent" : mode == SPATE_MODE_EXCLUSIVE ? "exclusive" : "?";
-}
-
-static const char *timestamp_name(uint32_t timestamp)
-{
-    static const char *const names[] = {"clock", "caller", "none"};
-    return timestamp < 3 ? names[timestamp] : "?";
-}
 
 static void print_info(const struct dump *dump)
 {
     const struct spate_dump_info *info = &dump->info;
     output_print("# %s: layout %u, partition %d, %s, alignment %u, timestamp %s, capacity %" PRIu64 "%s\n# topic id ", dump->path,
-                 info->layout_version, info->partition, mode_name(info->mode), info->alignment, timestamp_name(info->timestamp),
+                 info->layout_version, info->partition, show_mode(info->mode), info->alignment, show_timestamp(info->timestamp),
                  info->capacity, info->deleted ? ", DELETED" : "");
     for (size_t i = 0; i < sizeof(info->topic_id); i++)
         output_print("%02x", info->topic_id[i]);
@@ -132,9 +59,9 @@ static json_t *info_json(const struct dump *dump)
     json_set_number(row, "layout_version", info->layout_version);
     json_set_id(row, "topic_id", info->topic_id);
     json_set_number(row, "partition", info->partition);
-    json_set_text(row, "mode", mode_name(info->mode));
+    json_set_text(row, "mode", show_mode(info->mode));
     json_set_number(row, "alignment", info->alignment);
-    json_set_text(row, "timestamp", timestamp_name(info->timestamp));
+    json_set_text(row, "timestamp", show_timestamp(info->timestamp));
     json_set_size(row, "capacity", info->capacity);
     json_set_hex(row, "salt", info->salt);
     json_set_hex(row, "tail_word", info->tail_word);
@@ -147,26 +74,6 @@ static json_t *info_json(const struct dump *dump)
     return row;
 }
 
-static json_t *record_json(const struct dump *dump, const struct spate_dump_record *record)
-{
-    json_t *row = json_new();
-    json_set_size(row, "position", record->position);
-    json_set_number(row, "offset", record->offset);
-    json_set_text(row, "state", state_name(record->state));
-    json_set_number(row, "count", record->count);
-    json_set_size(row, "size", record->size);
-    json_set_hex(row, "stamp", record->stamp);
-    json_set_hex(row, "stamp_expected", record->stamp_expected);
-    json_set_hex(row, "word", record->word);
-    if (record->owner_slot >= 0)
-        json_set_number(row, "owner_slot", record->owner_slot);
-    if (record->state == SPATE_RECORD_COMMITTED) {
-        json_t *content = json_record(dump->name, &record->record, dump->info.timestamp);
-        json_set(row, "record", content != NULL ? content : json_null()); /* null: damaged, or overwritten while read */
-    }
-    return row;
-}
-
 /* ---------------------------------------------------------------------------------------------------------------- run */
 
 static int visit(void *context, const struct spate_dump_record *record)
@@ -174,9 +81,9 @@ static int visit(void *context, const struct spate_dump_record *record)
     struct dump *dump = context;
     if (dump->json) {
         output_print("%s\n", dump->count != 0 ? "," : "");
-        json_write_compact(record_json(dump, record));
+        json_write_compact(show_record_json(record, dump->name, dump->info.timestamp));
     } else {
-        print_record(dump, record);
+        show_record(record, dump->info.timestamp, dump->full);
     }
     dump->count++;
     progress_add(&dump->progress, 1, record->size);
