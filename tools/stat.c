@@ -4,6 +4,7 @@
  * moment ago, field by field. Everything is collected as JSON rows (view.c) and shown as tables or as they are. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,6 +26,9 @@ struct stat {
     struct view_lists lists;
     json_t *bus_row, *participants, *counter_rows;
     int error; /* of the first topic that could not be looked at */
+    /* of the look before: "topic/partition" -> bytes of its log */
+    json_t *log_bytes;
+    int64_t log_time;
 };
 
 /* --------------------------------------------------------------------------------------------------------- collecting */
@@ -115,6 +119,29 @@ static void release(struct stat *stat)
     json_decref(stat->counter_rows);
 }
 
+/* note_rates: bytes a second of the logs since the look before. */
+static void note_rates(struct stat *stat)
+{
+    json_t *now_bytes = json_new();
+    int64_t now = tool_clock();
+    double seconds = (double)(now - stat->log_time) / (double)NS_PER_S;
+    for (size_t i = 0; i < json_array_size(stat->lists.logs); i++) {
+        char key[SPATE_TOPIC_NAME_MAX + 16];
+        json_t *row = json_array_get(stat->lists.logs, i);
+        snprintf(key, sizeof(key), "%s/%lld", json_string_value(json_object_get(row, "topic")),
+                 (long long)json_integer_value(json_object_get(row, "partition")));
+        json_int_t bytes = json_integer_value(json_object_get(row, "bytes"));
+        json_t *before = json_object_get(stat->log_bytes, key);
+        bool known = before != NULL && bytes >= json_integer_value(before) && seconds > 0;
+        json_set(row, "bytes_per_second",
+                 known ? json_integer((json_int_t)((double)(bytes - json_integer_value(before)) / seconds)) : json_null());
+        json_set(now_bytes, key, json_integer(bytes));
+    }
+    json_decref(stat->log_bytes);
+    stat->log_bytes = now_bytes;
+    stat->log_time = now;
+}
+
 /* ------------------------------------------------------------------------------------------------------------ showing */
 
 #define PRINT_TABLE(title, alarm, rows, columns) table_print(title, alarm, rows, columns, sizeof(columns) / sizeof((columns)[0]))
@@ -140,6 +167,22 @@ static const struct column cursor_columns[] = {
     {"consumer", "name", COLUMN_TEXT},   {"pid", "pid", COLUMN_NUMBER},        {"state", "state", COLUMN_TEXT},
     {"policy", "policy", COLUMN_TEXT},   {"offset", "offset", COLUMN_NUMBER},  {"lag", "lag", COLUMN_NUMBER},
     {"evicted", "evicted", COLUMN_TEXT}, {"asleep", "asleep", COLUMN_TEXT},
+};
+static const struct column log_columns[] = {
+    {"topic", "topic", COLUMN_TEXT},
+    {"part", "partition", COLUMN_NUMBER},
+    {"state", "state", COLUMN_TEXT},
+    {"start", "start", COLUMN_NUMBER},
+    {"durable", "durable", COLUMN_NUMBER},
+    {"written", "written", COLUMN_NUMBER},
+    {"published", "published", COLUMN_NUMBER},
+    {"lag", "lag_records", COLUMN_NUMBER},
+    {"lag size", "lag_bytes", COLUMN_SIZE},
+    {"bytes", "bytes", COLUMN_SIZE},
+    {"bytes/s", "bytes_per_second", COLUMN_SIZE},
+    {"flush p50 us", "flush_p50_us", COLUMN_NUMBER},
+    {"p99", "flush_p99_us", COLUMN_NUMBER},
+    {"max", "flush_max_us", COLUMN_NUMBER},
 };
 static const struct column stalled_columns[] = {
     {"topic", "topic", COLUMN_TEXT}, {"part", "partition", COLUMN_NUMBER}, {"owner", "name", COLUMN_TEXT},
@@ -168,6 +211,7 @@ static void show_tables(const struct stat *stat)
     }
     PRINT_TABLE("participants", 0, stat->participants, participant_columns);
     PRINT_TABLE("rings", 0, stat->lists.rings, ring_columns);
+    PRINT_TABLE("logs of durable topics (offsets)", stat->lists.logs_stopped != 0, stat->lists.logs, log_columns);
     PRINT_TABLE("cursors", 0, stat->lists.cursors, cursor_columns);
     PRINT_TABLE("stalled claims: readers and writers wait for these", 1, stat->lists.stalled, stalled_columns);
 }
@@ -182,6 +226,7 @@ static void show_json(const struct stat *stat)
         json_set(object, "participants", json_incref(stat->participants));
         json_set(object, "topics", json_incref(stat->lists.topics));
         json_set(object, "rings", json_incref(stat->lists.rings));
+        json_set(object, "logs", json_incref(stat->lists.logs));
         json_set(object, "producers", json_incref(stat->lists.producers));
         json_set(object, "cursors", json_incref(stat->lists.cursors));
         json_set(object, "stalled", json_incref(stat->lists.stalled));
@@ -204,6 +249,7 @@ static int look(struct stat *stat)
         release(stat);
         return tool_failed(error, "cannot look at bus %s", spate_bus_path(stat->bus));
     }
+    note_rates(stat);
     if (stat->watch != 0 && !stat->json && output_is_terminal())
         output_print("\033[H\033[J");
     if (stat->json)
@@ -212,11 +258,12 @@ static int look(struct stat *stat)
         show_tables(stat);
     if (stat->watch != 0 && !stat->json && !output_is_terminal())
         output_print("\n");
+    bool has_stopped = stat->lists.logs_stopped != 0;
     release(stat);
     if (!output_flush())
         return STATUS_OK;
     if (stat->watch == 0)
-        return stat->error != 0 ? STATUS_FAILURE : STATUS_OK;
+        return stat->error != 0 ? STATUS_FAILURE : has_stopped ? STATUS_FOUND : STATUS_OK;
     return STATUS_GO_ON;
 }
 
@@ -257,6 +304,7 @@ static int run(const struct command *command, int argc, char **argv)
     int64_t time = tool_clock();
     while ((status = look(&stat)) == STATUS_GO_ON && !tool_stopped() && !output_gone())
         sleep_until(time += stat.watch);
+    json_decref(stat.log_bytes);
     spate_bus_close(stat.bus);
     return status == STATUS_GO_ON ? STATUS_OK : status;
 }
@@ -265,10 +313,17 @@ const struct command command_stat = {
     .path = "spate stat",
     .arguments = "[TOPIC]",
     .arguments_max = 1,
-    .summary = "bus, participants, rings, positions, lag, stalled claims",
-    .details = "used is what lies between the slowest gating consumer and the end, in percent of the ring: at 100 producers wait.\n"
-               "lag is counted in offsets, behind what is claimed.\n"
-               "\n"
-               "Exit status: 0 shown, or --watch was ended; 1 the bus or a topic could not be looked at; 2 usage.\n",
+    .summary = "bus, participants, rings, logs, positions, lag, stalled claims",
+    .details =
+        "used is what lies between the slowest gating consumer and the end, in percent of the ring: at 100 producers wait.\n"
+        "lag is counted in offsets, behind what is claimed.\n"
+        "\n"
+        "Of the logs of durable topics: start is the first offset that can be read, durable and written what a flush and the\n"
+        "file system have; lag is what is published and not written. States: open; no daemon (start spated: a full ring waits\n"
+        "for it); FULL (the disk: it goes on when there is room); FAILED (mend the disk, then start spated anew). bytes and\n"
+        "flush times count since spated began; bytes/s with --watch.\n"
+        "\n"
+        "Exit status: 0 shown, or --watch was ended; 1 the bus or a topic could not be looked at; 2 usage; 3 some log has failed\n"
+        "or is full.\n",
     .run = run,
 };

@@ -1,4 +1,4 @@
-/* topic.c: `spate topic create|list|describe|delete`.
+/* topic.c: `spate topic create|list|describe|trim|delete`.
  *
  * list and describe only observe. list prints bare names, one a line, for scripts; with --json everything that describe knows. */
 #include <errno.h>
@@ -117,14 +117,16 @@ static int visit_topic(void *context, const char *name)
 static int run_list(const struct command *command, int argc, char **argv)
 {
     bool json = false;
+    const char *log_dir = NULL;
     const struct option_spec specs[] = {
+        {0, "log", "DIR", "topics of a log directory, or of a copy of one; no bus is needed", set_text, &log_dir},
         {'J', "json", NULL, "an array of objects with each topic's configuration", set_switch, &json},
         {0},
     };
     int status = options_parse(command, specs, &argc, argv);
     struct list list = {0};
     if (status == STATUS_GO_ON)
-        status = tool_open_bus(command, TOOL_OBSERVE, NULL, &list.bus);
+        status = log_dir != NULL ? tool_open_log(log_dir, &list.bus) : tool_open_bus(command, TOOL_OBSERVE, NULL, &list.bus);
     if (status != STATUS_GO_ON)
         return status;
     list.rows = json ? json_array() : NULL;
@@ -135,6 +137,8 @@ static int run_list(const struct command *command, int argc, char **argv)
     spate_bus_close(list.bus);
     return error == 0 ? STATUS_OK : tool_failed(error, "cannot list the topics");
 }
+
+enum { LOG_FIELDS = 8 }; /* the last ones: of durable topics only */
 
 static void print_description(const struct view_lists *lists)
 {
@@ -156,28 +160,46 @@ static void print_description(const struct view_lists *lists)
         {"group", "gid", COLUMN_NUMBER},
         {"ring files", "ring_file_mode", COLUMN_TEXT},
         {"cursors files", "cursors_file_mode", COLUMN_TEXT},
+        {"durable", "durable", COLUMN_TEXT},
+        {"flush", "flush", COLUMN_TEXT},
+        {"compression", "compression", COLUMN_TEXT},
+        {"cleanup", "cleanup", COLUMN_TEXT},
+        {"segment_size", "segment_size", COLUMN_SIZE},
+        {"segment_age", "segment_age", COLUMN_TEXT},
+        {"retention_size", "retention_size", COLUMN_SIZE},
+        {"retention_time", "retention_time", COLUMN_TEXT},
+        {"tombstone_delay", "tombstone_delay", COLUMN_TEXT},
     };
     static const struct column columns[] = {
         {"part", "partition", COLUMN_NUMBER},      {"oldest", "oldest_offset", COLUMN_NUMBER},
         {"next", "next_offset", COLUMN_NUMBER},    {"used", "used_percent", COLUMN_PERCENT},
         {"producers", "producers", COLUMN_NUMBER}, {"consumers", "consumers", COLUMN_NUMBER},
     };
-    table_fields(json_array_get(lists->topics, 0), fields, sizeof(fields) / sizeof(fields[0]));
+    static const struct column logs[] = {
+        {"part", "partition", COLUMN_NUMBER},  {"log", "state", COLUMN_TEXT},         {"start", "start", COLUMN_NUMBER},
+        {"durable", "durable", COLUMN_NUMBER}, {"written", "written", COLUMN_NUMBER}, {"published", "published", COLUMN_NUMBER},
+    };
+    const json_t *topic = json_array_get(lists->topics, 0);
+    size_t fields_count = sizeof(fields) / sizeof(fields[0]);
+    table_fields(topic, fields, json_is_true(json_object_get(topic, "durable")) ? fields_count : fields_count - LOG_FIELDS);
     table_print("partitions (offsets)", 0, lists->rings, columns, sizeof(columns) / sizeof(columns[0]));
+    table_print("logs (offsets)", lists->logs_stopped != 0, lists->logs, logs, sizeof(logs) / sizeof(logs[0]));
 }
 
 static int run_describe(const struct command *command, int argc, char **argv)
 {
     bool json = false;
+    const char *log_dir = NULL;
     const struct option_spec specs[] = {
-        {'J', "json", NULL, "one object; its partitions under \"rings\"", set_switch, &json},
+        {0, "log", "DIR", "a topic of a log directory, or of a copy of one; no bus is needed", set_text, &log_dir},
+        {'J', "json", NULL, "one object; its partitions under \"rings\", their logs under \"logs\"", set_switch, &json},
         {0},
     };
     spate_bus *bus = NULL;
     spate_topic *topic = NULL;
     int status = options_parse(command, specs, &argc, argv);
     if (status == STATUS_GO_ON)
-        status = tool_open_bus(command, TOOL_OBSERVE, NULL, &bus);
+        status = log_dir != NULL ? tool_open_log(log_dir, &bus) : tool_open_bus(command, TOOL_OBSERVE, NULL, &bus);
     if (status != STATUS_GO_ON)
         return status;
     status = tool_open_topic(bus, argv[0], NULL, &topic);
@@ -191,6 +213,7 @@ static int run_describe(const struct command *command, int argc, char **argv)
         } else {
             json_t *object = json_incref(json_array_get(lists.topics, 0));
             json_set(object, "rings", json_incref(lists.rings));
+            json_set(object, "logs", json_incref(lists.logs));
             json_write(object);
         }
         view_lists_free(&lists);
@@ -226,6 +249,51 @@ static int run_delete(const struct command *command, int argc, char **argv)
     return status;
 }
 
+/* --------------------------------------------------------------------------------------------------------------- trim */
+
+static const char *set_trim_offset(void *target, char *text)
+{
+    if (strcmp(text, "end") == 0) {
+        *(int64_t *)target = -1;
+        return NULL;
+    }
+    return parse_integer(text, 0, INT64_MAX, target) ? NULL : "an offset, a whole number, or end is expected";
+}
+
+static int run_trim(const struct command *command, int argc, char **argv)
+{
+    const int64_t not_given = INT64_MIN;
+    int64_t offset = not_given, timeout = 10 * NS_PER_S;
+    int32_t partition = -1;
+    const struct option_spec specs[] = {
+        {'p', "partition", "PARTITION", "which one (needed)", set_partition, &partition},
+        {'o', "offset", "OFFSET", "the first one to keep, or end: keep nothing (needed)", set_trim_offset, &offset},
+        {0, "timeout", "TIME", "how long to wait for spated (default 10s)", set_duration, &timeout},
+        {0},
+    };
+    spate_bus *bus = NULL;
+    spate_topic *topic = NULL;
+    int status = options_parse(command, specs, &argc, argv);
+    if (status == STATUS_GO_ON && (partition < 0 || offset == not_given))
+        status = options_mistake(command, "-p PARTITION and -o OFFSET are needed");
+    if (status == STATUS_GO_ON)
+        status = tool_open_bus(command, TOOL_JOIN_EXISTING, NULL, &bus);
+    if (status != STATUS_GO_ON)
+        return status;
+    status = tool_open_topic(bus, argv[0], NULL, &topic);
+    if (status == STATUS_GO_ON) {
+        int error = spate_delete_records(topic, partition, offset, timeout);
+        if (error == -ETIMEDOUT || error == -EAGAIN)
+            status =
+                tool_error("asked for, and not done within the time: spated does it when it runs (`spate stat` shows whether)");
+        else
+            status = error == 0 ? STATUS_OK : tool_failed(error, "cannot trim topic '%s', partition %d", argv[0], partition);
+        spate_topic_close(topic);
+    }
+    spate_bus_close(bus);
+    return status;
+}
+
 /* ----------------------------------------------------------------------------------------------------------- commands */
 
 static const struct command command_create = {
@@ -242,6 +310,16 @@ static const struct command command_create = {
                "  numa NODE, huge none|try|require where the memory comes from\n"
                "  user, group                      owner of the topic's files\n"
                "  producer_mode, consumer_mode     who may produce and consume, as file modes, e.g. 0660\n"
+               "  durable yes|no                   keep a log on disk; the settings below are for that\n"
+               "  flush none|interval:MS|each      when it is flushed to the device (default none: when somebody waits for it)\n"
+               "  compression none|lz4             of its blocks (default none)\n"
+               "  cleanup delete|compact|compact,delete  what becomes of old records (default delete)\n"
+               "  segment_size 1M..16G             of its files (default 256M); whole ones are deleted\n"
+               "  segment_age TIME|none            close a file after that (default none)\n"
+               "  retention_size SIZE|none         delete beyond that, per partition (default none)\n"
+               "  retention_time TIME|none         delete what is older (default 7d)\n"
+               "  tombstone_delay TIME             compaction keeps null values that long (default 1d)\n"
+               "Times take ms, s, m, h or d: 500ms, 7d.\n"
                "\n"
                "Exit status: 0 created; 1 not (it exists, no room, no permission); 2 usage.\n",
     .run = run_create,
@@ -274,12 +352,25 @@ static const struct command command_delete = {
     .run = run_delete,
 };
 
-static const struct command *const subcommands[] = {&command_create, &command_list, &command_describe, &command_delete, NULL};
+static const struct command command_trim = {
+    .path = "spate topic trim",
+    .arguments = "TOPIC",
+    .arguments_min = 1,
+    .arguments_max = 1,
+    .summary = "delete the records of a durable topic below an offset",
+    .details = "Readers do not get them from now on; spated frees whole segments of the log.\n"
+               "\n"
+               "Exit status: 0 done; 1 not, or not within the time (then it is done later); 2 usage.\n",
+    .run = run_trim,
+};
+
+static const struct command *const subcommands[] = {&command_create, &command_list,   &command_describe,
+                                                    &command_trim,   &command_delete, NULL};
 
 const struct command command_topic = {
     .path = "spate topic",
     .arguments = "COMMAND ...",
-    .summary = "create, list, describe and delete topics",
+    .summary = "create, list, describe, trim and delete topics",
     .details = "`spate topic COMMAND --help` explains each.\n",
     .subcommands = subcommands,
 };

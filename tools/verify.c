@@ -13,6 +13,7 @@
 #include "cli/parse.h"
 #include "cli/table.h"
 #include "commands.h"
+#include "log_view.h"
 
 static int visit(void *context, const struct spate_violation *violation)
 {
@@ -49,7 +50,7 @@ static void show_text(const struct spate_verify_result *result, const json_t *vi
             "\nWhat to do: stop using the files named; `spate dump --file` shows what is in a ring; then delete the topic.\n");
 }
 
-static void show_json(const struct spate_verify_result *result, json_t *violations)
+static void show_json(const struct spate_verify_result *result, json_t *violations, json_t *log)
 {
     json_t *object = json_new();
     json_set_size(object, "files", result->files);
@@ -57,6 +58,8 @@ static void show_json(const struct spate_verify_result *result, json_t *violatio
     json_set_size(object, "records", result->records);
     json_set_size(object, "aborted", result->aborted);
     json_set(object, "violations", json_incref(violations));
+    if (log != NULL)
+        json_set(object, "log", json_incref(log));
     json_write(object);
 }
 
@@ -76,10 +79,21 @@ static int verify(const struct command *command, const char *topic, spate_bus **
     return 0;
 }
 
+/* check_log: the log of the bus as well. A topic of the bus that has none there is no mistake. Returns the worse of both statuses. */
+static int check_log(spate_bus *bus, const char *topic, int status, json_t **ret_object)
+{
+    const char *path;
+    int log_status = log_of_bus(bus, &path);
+    if (log_status == STATUS_GO_ON)
+        log_status = log_verify(path, topic, ret_object);
+    return log_status == STATUS_OK || status == STATUS_FAILURE ? status : log_status;
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
-    bool json = false;
+    bool json = false, wants_log = false;
     const struct option_spec specs[] = {
+        {0, "log", NULL, "then the bus's log on disk, as `spate log verify` does", set_switch, &wants_log},
         {'J', "json", NULL, "one object with the counts and a list of violations", set_switch, &json},
         {0},
     };
@@ -89,17 +103,22 @@ static int run(const struct command *command, int argc, char **argv)
     const char *topic = argc != 0 ? argv[0] : NULL;
     spate_bus *bus = NULL;
     struct spate_verify_result result = {0};
-    json_t *violations = json_array();
+    json_t *violations = json_array(), *log = NULL;
     int error = verify(command, topic, &bus, &result, violations);
     status = result.violations != 0 ? STATUS_FOUND : STATUS_OK;
     if (error == -ENOENT && topic != NULL && bus != NULL)
         status = tool_error("no topic '%s' on bus %s: `spate topic list` shows those there are", topic, spate_bus_path(bus));
     else if (error != 0)
         status = tool_failed(error, "cannot verify");
-    else if (json)
-        show_json(&result, violations);
-    else
+    else if (!json)
         show_text(&result, violations);
+    if (error == 0 && wants_log && bus != NULL)
+        status = check_log(bus, topic, status, &log);
+    if (error == 0 && json)
+        show_json(&result, violations, log);
+    else if (log != NULL)
+        log_verify_show(log);
+    json_decref(log);
     json_decref(violations);
     spate_bus_close(bus);
     return status;

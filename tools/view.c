@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/json.h"
 
@@ -15,7 +16,7 @@ static const char *find_name(const char *const *names, size_t count, uint32_t va
 
 void view_lists_init(struct view_lists *lists)
 {
-    *lists = (struct view_lists){json_array(), json_array(), json_array(), json_array(), json_array()};
+    *lists = (struct view_lists){json_array(), json_array(), json_array(), json_array(), json_array(), json_array(), 0};
 }
 
 void view_lists_free(struct view_lists *lists)
@@ -25,6 +26,47 @@ void view_lists_free(struct view_lists *lists)
     json_decref(lists->producers);
     json_decref(lists->cursors);
     json_decref(lists->stalled);
+    json_decref(lists->logs);
+}
+
+/* ------------------------------------------------------------------------------------------- the configuration of a log */
+
+/* set_time_setting: as `spate topic create` takes it: "none", "500ms", "7d"; and as a number of milliseconds. */
+static void set_time_setting(json_t *row, const char *name, int64_t ns)
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    char ms_name[64];
+    int64_t ms = ns / NS_PER_MS;
+    size_t unit = 0;
+    snprintf(ms_name, sizeof(ms_name), "%s_ms", name);
+    json_set(row, ms_name, ns < 0 ? json_null() : json_integer(ms));
+    while (units[unit].ms > 1 && (ms == 0 || ms % units[unit].ms != 0))
+        unit++;
+    json_set(row, name, ns < 0 ? json_string("none") : json_sprintf("%lld%s", (long long)(ms / units[unit].ms), units[unit].name));
+}
+
+static void set_log(json_t *row, const struct spate_topic_info *info)
+{
+    static const char *const compressions[] = {"none", "lz4"};
+    static const char *const cleanups[] = {"?", "delete", "compact", "compact,delete"};
+    json_set_boolean(row, "durable", info->durable != 0);
+    if (info->durable == 0)
+        return;
+    json_set(row, "flush",
+             info->flush == SPATE_FLUSH_INTERVAL ? json_sprintf("interval:%lld", (long long)(info->flush_interval / NS_PER_MS))
+                                                 : json_string(info->flush == SPATE_FLUSH_NONE   ? "none"
+                                                               : info->flush == SPATE_FLUSH_EACH ? "each"
+                                                                                                 : "?"));
+    json_set_text(row, "compression", find_name(compressions, 2, info->compression));
+    json_set_text(row, "cleanup", find_name(cleanups, 4, info->cleanup));
+    json_set_size(row, "segment_size", info->segment_size);
+    set_time_setting(row, "segment_age", info->segment_age);
+    json_set(row, "retention_size", info->retention_size < 0 ? json_string("none") : json_integer(info->retention_size));
+    set_time_setting(row, "retention_time", info->retention_time);
+    set_time_setting(row, "tombstone_delay", info->tombstone_delay);
 }
 
 json_t *view_topic(const struct spate_topic_info *info)
@@ -53,6 +95,7 @@ json_t *view_topic(const struct spate_topic_info *info)
     json_set_text(row, "ring_file_mode", mode);
     snprintf(mode, sizeof(mode), "%04o", info->cursors_file_mode);
     json_set_text(row, "cursors_file_mode", mode);
+    set_log(row, info);
     return row;
 }
 
@@ -118,7 +161,7 @@ static int visit_producer(void *context, const struct spate_producer_info *info)
 
 static int visit_cursor(void *context, const struct spate_cursor_info *info)
 {
-    static const char *const policies[] = {"gate", "skip"};
+    static const char *const policies[] = {"gate", "skip", "spill"};
     struct ring_walk *walk = context;
     json_t *row = json_new();
     json_set_text(row, "topic", walk->topic);
@@ -162,6 +205,35 @@ static json_t *ring_row(const struct ring_walk *walk, const struct spate_ring_in
     return row;
 }
 
+static json_t *log_row(const struct ring_walk *walk, const struct spate_ring_log *log)
+{
+    static const char *const states[] = {"no daemon", "open", "FULL", "FAILED"};
+    const char *state = find_name(states, 4, log->marks.state);
+    json_t *row = json_new();
+    json_set_text(row, "topic", walk->topic);
+    json_set_number(row, "partition", walk->partition);
+    if (log->marks.state >= SPATE_LOG_FULL && log->marks.error != 0)
+        json_set(row, "state", json_sprintf("%s: %s", state, strerror(log->marks.error)));
+    else
+        json_set_text(row, "state", state);
+    json_set_number(row, "error", log->marks.error);
+    json_set(row, "pid", log->alive ? json_integer(log->pid) : json_null());
+    json_set_number(row, "start", log->marks.start);
+    json_set_number(row, "durable", log->marks.durable);
+    json_set_number(row, "written", log->marks.written);
+    json_set_number(row, "published", log->marks.published);
+    json_set_number(row, "lag_records", log->lag_records);
+    json_set_size(row, "lag_bytes", log->lag_bytes);
+    json_set_size(row, "bytes", log->bytes);
+    json_set_size(row, "blocks", log->blocks);
+    json_set_size(row, "flushes", log->flushes);
+    bool has_flushed = log->flushes != 0;
+    json_set(row, "flush_p50_us", has_flushed ? json_integer(log->flush_p50 / 1000) : json_null());
+    json_set(row, "flush_p99_us", has_flushed ? json_integer(log->flush_p99 / 1000) : json_null());
+    json_set(row, "flush_max_us", has_flushed ? json_integer(log->flush_max / 1000) : json_null());
+    return row;
+}
+
 int view_rings(spate_topic *topic, struct view_lists *lists)
 {
     struct spate_topic_info info;
@@ -178,6 +250,10 @@ int view_rings(spate_topic *topic, struct view_lists *lists)
             json_array_append_new(lists->rings, ring_row(&walk, &ring, json_object_get(topic_row, "mode")));
         else if (first_error == 0)
             first_error = error;
+        if (error == 0 && ring.log.durable) {
+            json_array_append_new(lists->logs, log_row(&walk, &ring.log));
+            lists->logs_stopped += ring.log.marks.state >= SPATE_LOG_FULL;
+        }
     }
     return first_error;
 }

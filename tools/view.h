@@ -11,6 +11,8 @@
 
 struct view_lists { /* arrays; rows are appended */
     json_t *topics, *rings, *producers, *cursors, *stalled;
+    json_t *logs;     /* of the partitions of durable topics */
+    int logs_stopped; /* of these, how many have failed or are full */
 };
 
 void view_lists_init(struct view_lists *lists);

@@ -68,6 +68,19 @@ struct spate_cursor_info {
     int64_t gate_timeout; /* ns or SPATE_FOREVER */
 };
 
+/* The log of a durable topic's partition, as the ring knows it. (For what is on disk: spate/log.h.) */
+struct spate_ring_log {
+    int durable; /* the topic is. The rest means nothing without */
+    struct spate_watermarks
+        marks;           /* and the state; SPATE_LOG_IDLE also when the daemon that wrote it is gone (unless it had failed) */
+    int alive;           /* that daemon lives */
+    int64_t pid;         /* as it numbers itself, 0: there was none */
+    int64_t lag_records; /* offsets that are published and not written yet, */
+    uint64_t lag_bytes;  /* and their bytes */
+    uint64_t bytes, blocks, flushes;         /* by this daemon */
+    int64_t flush_p50, flush_p99, flush_max; /* ns that its flushes took; 0: none yet */
+};
+
 struct spate_ring_info {
     int32_t partition;
     uint64_t capacity;
@@ -79,6 +92,7 @@ struct spate_ring_info {
     uint64_t used;                 /* bytes between the slowest gating consumer and the tail */
     uint32_t producers, consumers; /* attached now */
     int huge_pages;                /* 1: the mapping of this process got them */
+    struct spate_ring_log log;
 };
 
 /* spate_inspect_ring: one partition. Callbacks may be NULL.

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "bus/internal.h"
 #include "ring/bias.h"
+#include "ring/extent.h"
 #include "shm/handle.h"
 
 #define SECOND_LOOK SP_NS_PER_MS /* between the two looks that tell a claim that stands still */
@@ -195,9 +196,10 @@ static int visit_cursors(struct spate_bus *bus, const struct sp_ring *ring, int 
         uint64_t owner = atomic_load_explicit(&cursor->owner, memory_order_acquire); /* E11 owner */
         if (owner == 0)
             continue;
+        const uint32_t policy = cursor->policy;
         struct spate_cursor_info info = {
             .slot = i,
-            .policy = cursor->policy == SPATE_POLICY_GATE ? SPATE_POLICY_GATE : SPATE_POLICY_SKIP,
+            .policy = policy <= SPATE_POLICY_SPILL ? (enum spate_policy)policy : SPATE_POLICY_SKIP,
             .evicted =
                 sp_cursor_state(atomic_load_explicit(&cursor->state, memory_order_acquire)) == SP_CURSOR_EVICTED, /* E12 evict */
             .asleep = atomic_load_explicit(&cursor->asleep, memory_order_acquire) != 0,                           /* E7 sleep */
@@ -274,6 +276,47 @@ static bool has_huge_pages(const struct spate_topic *topic, const struct sp_atta
     return found;
 }
 
+static int64_t read_counter(const struct sp_ring *ring, enum sp_ring_counter counter)
+{
+    return (int64_t)atomic_load_explicit(&ring->header->counters[counter], memory_order_relaxed); /* relaxed: only reported */
+}
+
+/* How far the log is behind the ring, and who writes it. */
+static struct spate_ring_log look_at_log(struct spate_bus *bus, const struct sp_ring *ring)
+{
+    const uint64_t owner = atomic_load_explicit(&ring->header->log.owner, memory_order_acquire); /* E11 owner */
+    const struct sp_place written = sp_log_place(ring, SP_LOG_WRITTEN);
+    char name[SP_NAME_SIZE];
+    int error;
+    struct spate_ring_log log = {
+        .durable = 1,
+        .bytes = (uint64_t)read_counter(ring, SP_RING_LOG_BYTES),
+        .blocks = (uint64_t)read_counter(ring, SP_RING_LOG_BLOCKS),
+        .flushes = (uint64_t)read_counter(ring, SP_RING_LOG_FLUSHES),
+        .flush_p50 = read_counter(ring, SP_RING_LOG_FLUSH_P50),
+        .flush_p99 = read_counter(ring, SP_RING_LOG_FLUSH_P99),
+        .flush_max = read_counter(ring, SP_RING_LOG_FLUSH_MAX),
+    };
+
+    sp_registry_name(&bus->registry, owner, name, &log.pid);
+    log.alive = owner != 0 && sp_registry_alive(&bus->registry, owner);
+    log.marks = (struct spate_watermarks){
+        .durable = (int64_t)sp_log_offset(ring, SP_LOG_DURABLE),
+        .replicated = (int64_t)sp_log_offset(ring, SP_LOG_REPLICATED),
+        .written = (int64_t)written.offset,
+        .start = (int64_t)sp_log_start(ring),
+        .state = (uint32_t)sp_log_state(ring, &error),
+    };
+    if (!log.alive && log.marks.state != SPATE_LOG_FAILED)
+        log.marks.state = SPATE_LOG_IDLE;
+    log.marks.error = log.marks.state == SPATE_LOG_IDLE ? 0 : error;
+    const struct sp_place published = sp_ring_published(ring); /* last, so that it is the largest */
+    log.marks.published = (int64_t)published.offset;
+    log.lag_records = published.offset > written.offset ? (int64_t)(published.offset - written.offset) : 0;
+    log.lag_bytes = published.position > written.position ? published.position - written.position : 0;
+    return log;
+}
+
 static int attach_to_look(struct spate_topic *topic, int32_t partition, struct sp_attachment **ret)
 {
     if (!topic || topic->magic != SP_TOPIC_HANDLE)
@@ -311,6 +354,8 @@ int spate_inspect_ring(spate_topic *topic, int32_t partition, struct spate_ring_
             .consumers = count_alive(topic->bus, ring, false),
             .huge_pages = has_huge_pages(topic, attachment),
         };
+        if (topic->info.durable)
+            ret_info->log = look_at_log(topic->bus, ring);
     }
     if (producer)
         result = visit_producers(topic->bus, ring, producer, context);
