@@ -68,7 +68,10 @@ static int read_topic(struct spate_topic *topic, const char *name)
         int error = sp_log_bus_topic(topic, name);
         if (!error)
             fill_info(&topic->info, topic->file);
-        return error;
+        return !error && strcmp(topic->info.name, name) != 0
+                   ? sp_fail(-EBADMSG, "the log %s/%s calls itself \"%s\": somebody renamed its directory; rename it back",
+                             topic->bus->registry.path, name, topic->info.name)
+                   : error;
     }
     snprintf(path, sizeof path, "%s/%s", topic->bus->registry.path, name);
     int error = sp_map_file(topic->dir_fd, "topic", false, sizeof(struct sp_topic_file), path, &topic->map);

@@ -123,6 +123,7 @@ const char *sp_block_check(const struct sp_block_header *header, const struct sp
     const bool is_plain = codec == SPATE_COMPRESSION_NONE;
     if (header->count == 0 || header->raw_size < SP_RECORD_HEADER_SIZE || header->raw_size % unit != 0 ||
         header->base_offset < identity->base_offset || header->base_offset > (uint64_t)INT64_MAX - header->count ||
+        header->position % unit != 0 || header->position > (uint64_t)INT64_MAX - header->raw_size ||
         (is_plain ? header->stored_size != header->raw_size : header->stored_size >= header->raw_size) ||
         (!is_plain && (header->raw_size > LZ4_MAX_INPUT_SIZE || header->raw_size / LZ4_RATIO_MAX > header->stored_size)))
         return "the block's header has values that no build writes";
@@ -168,7 +169,9 @@ const char *sp_frontier_check(const struct sp_frontier *frontier)
     return reason                                    ? reason
            : frontier->crc != frontier_crc(frontier) ? "its checksum is wrong"
            : frontier->at % SP_LOG_GRAIN != 0        ? "it points into a block"
-                                                     : NULL;
+           : frontier->offset > INT64_MAX || frontier->segment > INT64_MAX || frontier->start_offset > INT64_MAX
+               ? "it has values that no build writes"
+               : NULL;
 }
 
 const struct sp_frontier *sp_frontier_newest(const struct sp_frontier *a, const struct sp_frontier *b)

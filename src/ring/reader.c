@@ -38,6 +38,12 @@ bool sp_reader_is_lapped(const struct sp_reader *reader, uint64_t position)
     return is_announced(reader, position);
 }
 
+/* Where the next record begins. As numbers: what lies elsewhere than in the ring has a base that wraps (sp_reader_open_memory). */
+static inline const uint8_t *next_record(const struct sp_reader *reader)
+{
+    return (const uint8_t *)((uintptr_t)reader->data + (uintptr_t)(reader->next.position & reader->mask));
+}
+
 static void skip(struct sp_reader *reader, uint64_t size, uint64_t count)
 {
     reader->next.position += size;
@@ -134,7 +140,7 @@ static inline __attribute__((always_inline)) uint32_t take_shape(struct sp_reade
 {
     const uint64_t word = reader->word, size = reader->size, head = reader->head;
     const uint64_t left = reader->memory_end - reader->next.position;
-    const uint8_t *at = reader->data + (reader->next.position & reader->mask);
+    const uint8_t *at = next_record(reader);
     /* from inside the first half, half a ring ahead lies before the end of the mirror; elsewhere all of the last record has to be there */
     const uint8_t *at_end =
         at + sp_min(sp_min(end - reader->next.position, reader->ring->capacity / 2), left < size ? 0 : left - size + 1);
@@ -178,7 +184,7 @@ struct found {
 static bool take_one(struct sp_reader *reader, struct spate_record *record, struct found *found)
 {
     const struct sp_ring *ring = reader->ring;
-    const uint8_t *at = reader->data + (reader->next.position & reader->mask);
+    const uint8_t *at = next_record(reader);
     const struct sp_record_header *header = (const struct sp_record_header *)(const void *)at;
     /* in the ring a mirror follows, elsewhere nothing */
     const uint64_t left = reader->memory_end - reader->next.position, size_max = sp_min(ring->record_size_max, left);

@@ -338,7 +338,7 @@ void log_dir_patch(const char *path, uint64_t at, const void *bytes, uint64_t si
 
 void log_dir_flip(const char *path, uint64_t at)
 {
-    uint8_t byte;
+    uint8_t byte = 0;
     const int fd = open(path, O_RDWR | O_CLOEXEC);
     need(fd >= 0 && pread(fd, &byte, 1, (off_t)at) == 1, path);
     byte ^= 1;

@@ -332,6 +332,9 @@ static void a_block_header_with_impossible_values_is_refused(void **state)
     REFUSED(base_offset, 999); /* before the segment */
     REFUSED(base_offset, INT64_MAX);
     REFUSED(base_offset, UINT64_MAX);
+    REFUSED(position, 64008);
+    REFUSED(position, INT64_MAX / 16 * 16);
+    REFUSED(position, UINT64_MAX - 15);
 #undef REFUSED
     make_block();
     it.block.kind |= SPATE_COMPRESSION_LZ4;
@@ -373,6 +376,20 @@ static void a_frontier_that_points_into_a_block_is_refused(void **state)
     make_frontier();
     it.frontier.at = 8193;
     expect_refused(&frontier_kind, "at = 8193");
+}
+
+static void a_frontier_of_offsets_that_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    make_frontier();
+    it.frontier.offset = UINT64_MAX;
+    expect_refused(&frontier_kind, "offset = UINT64_MAX");
+    make_frontier();
+    it.frontier.segment = (uint64_t)INT64_MAX + 1;
+    expect_refused(&frontier_kind, "segment = INT64_MAX + 1");
+    make_frontier();
+    it.frontier.start_offset = UINT64_MAX;
+    expect_refused(&frontier_kind, "start_offset = UINT64_MAX");
 }
 
 static void an_index_of_another_size_than_its_file_is_refused(void **state)
@@ -540,6 +557,7 @@ int main(void)
         cmocka_unit_test(a_block_may_not_be_larger_than_what_is_left_of_the_file),
         cmocka_unit_test(a_block_of_another_segment_is_refused),
         cmocka_unit_test(a_frontier_that_points_into_a_block_is_refused),
+        cmocka_unit_test(a_frontier_of_offsets_that_cannot_be_is_refused),
         cmocka_unit_test(an_index_of_another_size_than_its_file_is_refused),
         cmocka_unit_test(an_index_without_entries_is_good),
         cmocka_unit_test(a_topic_with_impossible_values_is_refused),
