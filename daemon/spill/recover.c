@@ -183,7 +183,8 @@ static int open_segment(struct recover *recover, uint64_t base, struct open_segm
 
 static void close_segment(struct open_segment *segment)
 {
-    segment->recover->io->f->close(segment->recover->io, segment->file);
+    if (segment->file >= 0)
+        segment->recover->io->f->close(segment->recover->io, segment->file);
 }
 
 /* Segments that come behind the end, put aside under another name. Newest first, so that a crash in between leaves no hole. */
@@ -201,8 +202,25 @@ static int put_aside(struct recover *recover, uint32_t from)
     return error ? error : recover->io->f->sync(recover->io, recover->path);
 }
 
-/* Cut a segment at `at`, which ends it; nothing of it is left when it has no block. */
-static int cut(struct recover *recover, struct open_segment *segment, uint32_t index, uint64_t at)
+/* What was walked counts as durable from now on, so it is flushed. And written once more before: after a flush that failed the kernel may
+ * have it in pages that are marked clean, and never reached the device. */
+static int settle(const struct recover *recover, const struct open_segment *segment, const char *path, uint64_t from, uint64_t to)
+{
+    static uint8_t piece[(size_t)64 << 10];
+    struct io *io = recover->io;
+    int error = 0;
+
+    for (uint64_t at = from; !error && at < to; at += sizeof piece) {
+        const uint32_t size = (uint32_t)sp_min(sizeof piece, to - at);
+        error = io->f->read(io, segment->file, at, piece, size);
+        if (!error)
+            error = io->f->write(io, segment->file, at, piece, size);
+    }
+    return error ? error : io->f->sync(io, path);
+}
+
+/* Cut a segment at `at`, which ends it; nothing of it is left when it has no block. What is behind `from` was walked. */
+static int cut(struct recover *recover, struct open_segment *segment, uint32_t index, uint64_t from, uint64_t at)
 {
     struct io *io = recover->io;
     char path[PATH_SIZE];
@@ -214,10 +232,9 @@ static int cut(struct recover *recover, struct open_segment *segment, uint32_t i
         recover->count = index;
         return error ? error : io->f->sync(io, recover->path);
     }
-    if (segment->source.size == at)
-        return 0;
-    error = io->f->truncate(io, segment->file, at);
-    return error ? error : io->f->sync(io, path);
+    if (segment->source.size != at)
+        error = io->f->truncate(io, segment->file, at);
+    return error ? error : settle(recover, segment, path, from, at);
 }
 
 /* Good blocks behind the end of one segment: only to be able to say so. */
@@ -243,7 +260,9 @@ static uint32_t find_begin(const struct recover *recover, bool *ret_at_frontier)
     uint32_t index = 0;
     for (uint32_t i = 0; i < recover->count && recover->bases[i] <= recover->frontier.segment; i++)
         index = i;
-    *ret_at_frontier = recover->count > 0 && recover->bases[index] == recover->frontier.segment;
+    /* Before its first block it says nothing of the segment, which may not have been there yet, or be another one of that name. */
+    *ret_at_frontier = recover->count > 0 && recover->bases[index] == recover->frontier.segment &&
+                       recover->frontier.at > sizeof(struct sp_segment_header);
     return index;
 }
 
@@ -252,15 +271,20 @@ static int walk(struct recover *recover)
 {
     bool at_frontier;
     int error = 0;
+    const uint32_t first = find_begin(recover, &at_frontier);
 
-    for (uint32_t i = find_begin(recover, &at_frontier); !error && i < recover->count; i++, at_frontier = false) {
+    if (first < recover->count && !at_frontier && recover->bases[first] == recover->frontier.segment)
+        recover->result->next = (struct sp_place){recover->frontier.position, recover->frontier.offset};
+    for (uint32_t i = first; !error && i < recover->count; i++, at_frontier = false) {
         struct open_segment segment;
         struct sp_block_header header;
         const char *reason = NULL;
         const bool is_last = i + 1 == recover->count;
         error = open_segment(recover, recover->bases[i], &segment);
-        if (error)
+        if (error) {
+            close_segment(&segment);
             return error;
+        }
         if (segment.reason && strstr(segment.reason, "newer build")) {
             close_segment(&segment);
             return sp_fail(-EBADMSG, "segment %llu in %s: %s", (unsigned long long)recover->bases[i], recover->path,
@@ -295,7 +319,7 @@ static int walk(struct recover *recover)
             }
         }
         if (!error)
-            error = cut(recover, &segment, i, has_blocks ? place.at : 0);
+            error = cut(recover, &segment, i, at_frontier ? recover->frontier.at : 0, has_blocks ? place.at : 0);
         close_segment(&segment);
     }
     return error;
@@ -333,7 +357,8 @@ int recover_partition(struct io *io, const struct spill_topic *topic, uint32_t p
     if (!error)
         error = io->f->list(io, recover.path, note_file, &recover);
     if (!error) {
-        qsort(recover.bases, recover.count, sizeof *recover.bases, compare);
+        if (recover.count)
+            qsort(recover.bases, recover.count, sizeof *recover.bases, compare);
         ret->is_new = !recover.has_frontier && recover.count == 0;
         ret->start_offset = recover.count ? recover.bases[0] : 0;
         name_file(&recover, "spare", path);

@@ -420,6 +420,8 @@ int writer_open(struct writer *writer, struct io *io, struct spill_pool *pool, s
 
 void writer_close(struct writer *writer)
 {
+    for (; writer->in_flight; writer->in_flight--) /* what did not fit, and what failed and all behind it */
+        spill_pool_give(writer->pool, writer->slots[(writer->first + writer->in_flight - 1) % WRITER_DEPTH].buffer);
     flush_close(writer);
     segments_close(writer);
     if (writer->state == SP_LOG_OPEN || writer->state == SP_LOG_FULL)

@@ -150,7 +150,7 @@ int sp_log_end(struct sp_log *log, struct sp_place *ret_next)
         if (!error) {
             const struct sp_scan_source source = {read_mapping, &log->segment, log->segment.mapped_size};
             struct sp_scan_place place = sp_scan_begin(&log->segment.identity);
-            if (has_frontier && frontier.segment == base)
+            if (has_frontier && frontier.segment == base && frontier.at > sp_segment_first())
                 place = (struct sp_scan_place){frontier.at, {frontier.position, frontier.offset}, frontier.previous, INT64_MIN};
             while (sp_scan_block(&source, &log->segment.identity, &place, &header, &reason) == 0)
                 ;
