@@ -155,14 +155,19 @@ enum spate_log_repair_flags {
     SPATE_REPAIR_APPLY = 1 << 0, /* do it; without, it is only said what would be done */
 };
 struct spate_log_action {
-    const char *file; /* path within the log directory */
-    const char
-        *action; /* "index": it is made from the segment. "cut": what is behind the last block. "aside": the segment is renamed to
-                          * *.damaged, after its good blocks were copied into new segments. "remove": a segment without a block.
-                          * "frontier": it is written anew. "none": nothing can be done */
+    const char *file;    /* path within the log directory */
+    const char *action;  /* what is done, see below */
     int64_t first, next; /* offsets first .. next-1 are, or remain, unreadable; both -1: none */
     char detail[256];
 };
+/* Actions:
+ *   index     it is made from the segment
+ *   cut       what is behind the last block of a segment
+ *   aside     the segment is renamed to *.damaged, after its good blocks were copied into new segments
+ *   remove    a segment behind the end, none of which was ever acknowledged, is renamed to *.cut; or a *.new is removed
+ *   finish    a segment that an earlier repair wrote is put in its place
+ *   frontier  it is written anew
+ *   none      nothing can be done */
 struct spate_log_repair_result {
     uint64_t segments, actions;
     uint64_t failed; /* what nothing can be done about: action "none" */

@@ -67,18 +67,12 @@ __attribute__((format(printf, 6, 7))) static void report(struct verify *verify, 
 
 /* --------------------------------------------------------------------------------------------------------------- index */
 
-struct index_look {
-    struct sp_index_header *header; /* NULL: nothing to compare */
-    uint64_t next;                  /* entry */
-    const char *wrong;
-};
-
-static void open_index(struct verify *verify, const struct sp_segment_file *file, bool is_active, struct index_look *ret)
+static void open_index(struct verify *verify, const struct sp_segment_file *file, bool is_active, struct sp_index_look *ret)
 {
     char path[SP_LOG_FILE_SIZE];
     const char *reason;
 
-    *ret = (struct index_look){0};
+    *ret = (struct sp_index_look){0};
     const enum sp_index_state state = sp_index_read(verify->part->dir_fd, &file->identity, file->size, &ret->header, &reason);
     sp_log_part_file(verify->part, file->identity.base_offset, "index", path);
     if (state == SP_INDEX_GOOD || is_active)
@@ -90,32 +84,13 @@ static void open_index(struct verify *verify, const struct sp_segment_file *file
                "%s: readers do without; repair makes it anew", reason);
 }
 
-/* In front of a block: does an entry name it? */
-static void compare_entry(struct index_look *look, const struct sp_scan_place *before, uint64_t base_offset)
-{
-    const struct sp_index_entry *entry = sp_index_entries(look->header) + look->next;
-
-    if (look->next == look->header->count || entry->at > before->at)
-        return;
-    if (entry->at < before->at)
-        look->wrong = "an entry points into a block";
-    else if (entry->base_offset != base_offset)
-        look->wrong = "an entry names another offset than its block has";
-    else if (entry->max_timestamp != before->max_timestamp)
-        look->wrong = "an entry names another time than the blocks before it have";
-    look->next++;
-}
-
-static void finish_index(struct verify *verify, struct index_look *look, const struct sp_blocks *blocks, bool is_whole)
+static void finish_index(struct verify *verify, struct sp_index_look *look, const struct sp_blocks *blocks, bool is_whole)
 {
     char path[SP_LOG_FILE_SIZE];
 
     if (!look->header)
         return;
-    if (!look->wrong && is_whole &&
-        (look->next != look->header->count || look->header->segment_size != blocks->at ||
-         look->header->next_offset != blocks->place.next.offset || look->header->max_timestamp != blocks->place.max_timestamp))
-        look->wrong = "its size, entries, time or next offset are not those of the segment";
+    sp_index_look_end(look, &blocks->place);
     sp_log_part_file(verify->part, blocks->identity->base_offset, "index", path);
     if (look->wrong && is_whole)
         report(verify, VIOLATION, "index", path, nowhere, "%s, though its checksum is right: repair makes it anew", look->wrong);
@@ -127,25 +102,17 @@ static void finish_index(struct verify *verify, struct index_look *look, const s
 static void verify_records(struct verify *verify, const struct sp_blocks *blocks, const char *file)
 {
     const struct sp_block_header *header = &blocks->header;
-    struct sp_place place = sp_block_begin(header);
-    struct spate_dump_record record;
-    const char *reason;
-    bool is_late = false;
-
-    while (sp_block_record(blocks->identity, header, blocks->raw, &place, &record, &reason)) {
-        if (record.state == SPATE_RECORD_ABORTED) {
-            verify->result.aborted += record.count;
-            continue;
-        }
-        verify->result.records++;
-        is_late |= record.record.timestamp > header->last_timestamp;
-    }
     const uint64_t next = header->base_offset + header->count;
-    if (reason)
+    struct sp_block_census census;
+
+    sp_block_count(blocks->identity, header, blocks->raw, &census);
+    verify->result.records += census.records;
+    verify->result.aborted += census.aborted;
+    if (census.reason)
         report(verify, VIOLATION, "record", file,
-               (struct place){(int64_t)place.offset, (int64_t)(next > place.offset ? next : place.offset), blocks->at, blocks->end},
-               "%s, though the checksums of its block are right", reason);
-    if (is_late)
+               (struct place){(int64_t)census.end.offset, (int64_t)next, blocks->at, blocks->end},
+               "%s, though the checksums of its block are right", census.reason);
+    if (census.last_timestamp > header->last_timestamp)
         report(verify, VIOLATION, "timestamp", file,
                (struct place){(int64_t)header->base_offset, (int64_t)next, blocks->at, blocks->end},
                "a record is later than its block says: reading from a time would pass it over");
@@ -262,7 +229,7 @@ static void walk(struct verify *verify, uint32_t index, struct sp_segment_file *
     const bool is_active = sp_log_is_active(verify->part, index);
     const uint64_t violations = verify->result.violations;
     struct sp_blocks blocks;
-    struct index_look look;
+    struct sp_index_look look;
     int error = 0;
 
     open_index(verify, file, is_active, &look);
@@ -275,8 +242,7 @@ static void walk(struct verify *verify, uint32_t index, struct sp_segment_file *
         if (error || blocks.kind == SP_BLOCKS_END)
             break;
         if (blocks.kind == SP_BLOCKS_GOOD) {
-            if (look.header && !look.wrong)
-                compare_entry(&look, &before, blocks.header.base_offset);
+            sp_index_look_block(&look, &before, blocks.header.base_offset);
             verify_block(verify, &blocks, path);
             continue;
         }

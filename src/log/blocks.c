@@ -211,3 +211,20 @@ bool sp_block_record(const struct sp_segment_identity *identity, const struct sp
     *place = next;
     return true;
 }
+
+void sp_block_count(const struct sp_segment_identity *identity, const struct sp_block_header *header, const uint8_t *raw,
+                    struct sp_block_census *ret)
+{
+    struct spate_dump_record record;
+
+    *ret = (struct sp_block_census){.end = sp_block_begin(header)};
+    while (sp_block_record(identity, header, raw, &ret->end, &record, &ret->reason)) {
+        if (record.state == SPATE_RECORD_ABORTED) {
+            ret->aborted += record.count;
+            continue;
+        }
+        ret->records++;
+        if (record.record.timestamp > ret->last_timestamp)
+            ret->last_timestamp = record.record.timestamp;
+    }
+}

@@ -53,4 +53,14 @@ static inline struct sp_place sp_block_begin(const struct sp_block_header *heade
 bool sp_block_record(const struct sp_segment_identity *identity, const struct sp_block_header *header, const uint8_t *raw,
                      struct sp_place *place, struct spate_dump_record *ret, const char **ret_reason);
 
+/* What the records of a block say. */
+struct sp_block_census {
+    uint64_t records, aborted; /* committed ones; offsets of aborted ones */
+    struct sp_place end;       /* behind the last record that makes sense */
+    int64_t last_timestamp;    /* the largest; 0: none has one */
+    const char *reason;        /* NULL, or why the rest makes no sense */
+};
+void sp_block_count(const struct sp_segment_identity *identity, const struct sp_block_header *header, const uint8_t *raw,
+                    struct sp_block_census *ret);
+
 #endif

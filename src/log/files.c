@@ -238,3 +238,27 @@ enum sp_index_state sp_index_read(int dir_fd, const struct sp_segment_identity *
     close(fd);
     return state;
 }
+
+void sp_index_look_block(struct sp_index_look *look, const struct sp_scan_place *before, uint64_t base_offset)
+{
+    if (!look->header || look->wrong || look->next == look->header->count)
+        return;
+    const struct sp_index_entry *entry = sp_index_entries(look->header) + look->next;
+    if (entry->at > before->at)
+        return;
+    if (entry->at < before->at)
+        look->wrong = "an entry points into a block";
+    else if (entry->base_offset != base_offset)
+        look->wrong = "an entry names another offset than its block has";
+    else if (entry->max_timestamp != before->max_timestamp)
+        look->wrong = "an entry names another time than the blocks before it have";
+    look->next++;
+}
+
+void sp_index_look_end(struct sp_index_look *look, const struct sp_scan_place *end)
+{
+    if (look->header && !look->wrong &&
+        (look->next != look->header->count || look->header->segment_size != end->at ||
+         look->header->next_offset != end->next.offset || look->header->max_timestamp != end->max_timestamp))
+        look->wrong = "its size, entries, time or next offset are not those of the segment";
+}

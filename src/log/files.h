@@ -51,6 +51,16 @@ static inline const struct sp_index_entry *sp_index_entries(const struct sp_inde
     return (const struct sp_index_entry *)(const void *)(index + 1);
 }
 
+/* Whether an index agrees with the blocks of its segment, seen one after the other. */
+struct sp_index_look {
+    struct sp_index_header *header; /* NULL: there is nothing to compare */
+    uint64_t next;                  /* entry */
+    const char *wrong;              /* NULL, or what does not agree */
+};
+/* sp_index_look_block: in front of a good block. sp_index_look_end: behind the last one. */
+void sp_index_look_block(struct sp_index_look *look, const struct sp_scan_place *before, uint64_t base_offset);
+void sp_index_look_end(struct sp_index_look *look, const struct sp_scan_place *end);
+
 /* sp_read_fully: size bytes at a place of a file. Returns 0, -ENODATA (it ends before), -errno. */
 int sp_read_fully(int fd, void *to, uint64_t size, uint64_t at);
 

@@ -3,7 +3,8 @@
 # output. Called by ctest (label cli). None of these may create a bus.
 source "$(dirname "$0")/lib.sh"
 
-commands=(topic "topic create" "topic list" "topic describe" "topic delete" produce consume stat dump verify gc doctor)
+commands=(topic "topic create" "topic list" "topic describe" "topic trim" "topic delete" produce consume stat dump verify log "log ls"
+    "log dump" "log verify" "log repair" gc doctor)
 for command in "${commands[@]}"; do
     it "$command --help explains itself"
     # shellcheck disable=SC2086
@@ -28,7 +29,7 @@ done
 it "spate --help lists the commands and the exit statuses"
 run --help
 expect_status 0
-for word in topic produce consume stat dump verify gc doctor 'Exit status'; do
+for word in topic produce consume stat dump verify log gc doctor 'Exit status'; do
     expect_out_like "$word"
 done
 
@@ -65,7 +66,7 @@ expect_usage_error 'did you mean --bus'
 
 it "arguments that are missing or too many are refused"
 for words in consume produce "topic create" "topic delete" "topic describe" "consume a b" "topic list a" "topic create a b" "stat a b" \
-    "gc a" "doctor a" dump "dump a --file b" "verify a b" "produce a b"; do
+    "gc a" "doctor a" "log ls a b" "log verify a b c" "log dump" "topic trim" dump "dump a --file b" "verify a b" "produce a b"; do
     # shellcheck disable=SC2086
     run $words </dev/null
     expect_usage_error .
