@@ -7,6 +7,6 @@
 #include "cli/tool.h"
 
 extern const struct command command_limit, command_throughput, command_latency, command_targets, command_peers, command_scale,
-    command_memory, command_report;
+    command_memory, command_report, command_log;
 
 #endif

@@ -5,9 +5,9 @@
 #include "cli/tool.h"
 #include "commands.h"
 
-static const struct command *const commands[] = {&command_limit,   &command_latency, &command_throughput,
-                                                 &command_targets, &command_peers,   &command_scale,
-                                                 &command_memory,  &command_report,  NULL};
+static const struct command *const commands[] = {
+    &command_limit, &command_latency, &command_throughput, &command_targets, &command_peers,
+    &command_scale, &command_memory,  &command_log,        &command_report,  NULL};
 
 static const struct command command_bench = {
     .path = "spate-bench",
