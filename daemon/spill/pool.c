@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "base/align.h"
+#include "layout/log_layout.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
@@ -27,6 +28,12 @@ int spill_pool_open(struct spill_pool *pool, uint32_t count, uint32_t buffer_siz
         return -ENOMEM;
     }
     memset(memory, 0, (size_t)count * buffer_size); /* all of it now: no page faults later */
+    void *zeros;
+    if (posix_memalign(&zeros, SP_LOG_GRAIN, SPILL_ZEROS_SIZE) != 0) {
+        spill_pool_close(pool);
+        return -ENOMEM;
+    }
+    pool->zeros = memset(zeros, 0, SPILL_ZEROS_SIZE);
     while (pool->free_count < count)
         spill_pool_give(pool, pool->memory + (size_t)pool->free_count * buffer_size);
     return 0;
@@ -36,6 +43,7 @@ void spill_pool_close(struct spill_pool *pool)
 {
     free(pool->memory);
     free(pool->free);
+    free(pool->zeros);
     *pool = (struct spill_pool){0};
 }
 

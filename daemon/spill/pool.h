@@ -6,11 +6,14 @@
 
 #include <stdint.h>
 
+#define SPILL_ZEROS_SIZE ((uint32_t)1 << 20)
+
 struct spill_pool {
     uint8_t *memory;
     uint8_t **free; /* a stack */
     uint32_t free_count, count;
     uint32_t buffer_size; /* bytes of each */
+    uint8_t *zeros;       /* SPILL_ZEROS_SIZE bytes, never written */
 };
 
 /* spill_pool_open: count buffers of buffer_size bytes, a multiple of SP_LOG_GRAIN. Returns 0, -ENOMEM. */

@@ -112,6 +112,57 @@ static void make_spare(struct writer *writer, uint64_t block_size)
     writer->io->f->submit(writer->io, &writer->spare_request);
 }
 
+/* ----------------------------------------------------------------------------------------------------------- preparing */
+
+#define PREPARE_BELOW ((uint64_t)64 << 10) /* blocks that are larger do not care */
+
+static void prepare_done(struct io_request *request, int result)
+{
+    struct writer *writer = request->owner;
+    struct segment_file *segment = request == &writer->active.prepare ? &writer->active : &writer->closing;
+
+    if (request->kind == IO_WRITE && (result == -ENOSPC || result == -EDQUOT)) { /* then blocks find out by themselves */
+        segment->preparing = 0;
+        segment->prepared = segment->size;
+        segment->writes--;
+        return;
+    }
+    if (writer->state != SP_LOG_FAILED && result < 0) /* a flush is told of an error once: it may be a block's */
+        writer_fail(writer, result, "preparing a segment");
+    if (writer->state != SP_LOG_FAILED && request->kind == IO_WRITE) {
+        segment->preparing = (uint32_t)result & ~(SP_LOG_GRAIN - 1);
+        *request = (struct io_request){.kind = IO_FLUSH, .file = segment->file, .done = prepare_done, .owner = writer};
+        writer->io->f->submit(writer->io, request);
+        return;
+    }
+    segment->prepared += segment->preparing;
+    segment->preparing = 0;
+    segment->writes--;
+}
+
+static void prepare(struct writer *writer)
+{
+    struct segment_file *segment = writer->current;
+    const bool is_waited_for = writer->topic->info.flush != SPATE_FLUSH_NONE || sp_log_wanted(writer->ring, SP_LOG_DURABLE) > 0;
+
+    if (segment->file < 0 || segment->preparing || !is_waited_for || writer->latest_size >= PREPARE_BELOW || writer->is_closing)
+        return;
+    segment->prepared = sp_max(segment->prepared, segment->at);
+    const uint64_t ahead = segment->prepared - segment->at, left = segment->size - segment->prepared;
+    if (ahead >= SPILL_ZEROS_SIZE / 2 || left == 0)
+        return;
+    segment->preparing = (uint32_t)sp_min(left, SPILL_ZEROS_SIZE);
+    segment->prepare = (struct io_request){.kind = IO_WRITE,
+                                           .file = segment->file,
+                                           .at = segment->prepared,
+                                           .data = writer->pool->zeros,
+                                           .size = segment->preparing,
+                                           .done = prepare_done,
+                                           .owner = writer};
+    segment->writes++;
+    writer->io->f->submit(writer->io, &segment->prepare);
+}
+
 /* ------------------------------------------------------------------------------------------------- entering and leaving */
 
 static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
@@ -137,6 +188,7 @@ static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
                      .created = writer->io->f->realtime(writer->io),
                      .record_max = writer->ring->record_size_max},
         .at = sizeof(struct sp_segment_header),
+        .prepared = sizeof(struct sp_segment_header),
         .size = writer->spare_size,
         .max_timestamp = INT64_MIN,
         .opened = now,
@@ -164,6 +216,8 @@ bool segments_room(struct writer *writer, uint64_t size, int64_t now)
 {
     struct segment_file *current = writer->current;
 
+    if (current->preparing && current->at + size > current->prepared)
+        return false; /* zeros must not come behind the block that they make room for */
     if (current->file >= 0 && current->size - current->at >= size && !is_too_old(writer, current, now))
         return true;
     if (writer->left->file >= 0 || writer->in_flight == WRITER_DEPTH)
@@ -253,6 +307,8 @@ int64_t segments_step(struct writer *writer, int64_t now)
         writer->current = left;
         finish_left(writer);
     }
+    if (writer->state != SP_LOG_FAILED)
+        prepare(writer);
     const bool is_wanted = writer->lacks_spare || (current->file >= 0 && current->at > current->size / 2 && !writer->is_closing);
     if (writer->spare == SPARE_NONE && is_wanted && now >= writer->spare_retry_at)
         make_spare(writer, 0);

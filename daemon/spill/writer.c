@@ -192,6 +192,7 @@ static void gathered(struct writer *writer, const struct sp_block_header *header
     writer->gathered = end;
     writer->blocks++;
     writer->bytes += size;
+    writer->latest_size = size;
     writer->pending_since = 0;
 }
 
@@ -435,7 +436,8 @@ void writer_finish(struct writer *writer)
 
 bool writer_is_idle(const struct writer *writer)
 {
-    bool is_busy = writer->flushing || writer->frontier_busy || writer->spare == SPARE_MAKING;
+    bool is_busy = writer->flushing || writer->frontier_busy || writer->spare == SPARE_MAKING || writer->active.preparing ||
+                   writer->closing.preparing;
     for (uint32_t i = 0; i < writer->in_flight; i++)
         is_busy |= !writer->slots[(writer->first + i) % WRITER_DEPTH].is_stalled;
     return !is_busy;

@@ -26,6 +26,10 @@
  * given an
  * index.
  *
+ * PREPARING. Blocks that are written for the first time make the file system note that they are, in its journal, and the flush behind them
+ * has to wait for that. Where small groups are flushed one after the other, the next stretch of the segment is therefore written with zeros
+ * and flushed before it is needed; a flush then has nothing to do but flush. Measured: 2.3 ms without. Large blocks do without.
+ *
  * FAILURE. A write or flush that fails is final: pages whose writing failed are marked clean by the kernel, so that a second flush would
  * succeed without them. The partition stops where it is, says so in the ring, and its producers are refused once the ring is full. A full
  * file system is no failure: what did not fit is tried again until there is room. */
@@ -60,11 +64,14 @@ struct writer_host {
 struct segment_file {
     int file; /* -1: none */
     struct sp_segment_identity identity;
-    uint64_t at;       /* where the next block goes */
-    uint64_t size;     /* as allocated */
-    uint32_t previous; /* header_crc of the block before */
-    uint32_t writes;   /* in flight */
-    bool is_dirty;     /* something was written since the latest flush began */
+    uint64_t at;        /* where the next block goes */
+    uint64_t size;      /* as allocated */
+    uint32_t previous;  /* header_crc of the block before */
+    uint32_t writes;    /* in flight */
+    bool is_dirty;      /* something was written since the latest flush began */
+    uint64_t prepared;  /* everything before this place has been written once, or is being written by a block */
+    uint32_t preparing; /* bytes behind it that are being written with zeros; 0: none */
+    struct io_request prepare;
     int64_t max_timestamp;
     int64_t opened; /* monotonic */
     struct sp_index_entry *entries;
@@ -142,6 +149,7 @@ struct writer {
 
     struct histogram flush_times;
     uint64_t bytes, blocks, flush_count;
+    uint64_t latest_size; /* of the latest block */
 };
 
 /* writer_open: take up a partition's log where recovery found its end.
