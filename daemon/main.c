@@ -304,6 +304,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 static const struct command command_spated = {
     .path = "spated",
+    .arguments = "",
     .summary = "write the logs of a bus's durable topics",
     .details =
         "Runs in the foreground until SIGTERM or SIGINT, and ends when everything is written and flushed. SIGHUP reads the\n"

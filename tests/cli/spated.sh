@@ -1,0 +1,233 @@
+#!/bin/bash
+# spated.sh: the daemon as an operator meets it: its command line and configuration, one instance, signals, deaths, restarts, and disks that
+# are full, read-only or gone. Called by ctest (label cli). Disks are small tmpfs mounts, for which it has to be root; otherwise these are
+# skipped and said so.
+source "$(dirname "$0")/lib.sh"
+
+daemon_program=$SPATE_BUILD/bin/spated
+[ -x "$daemon_program" ] || { echo "skipped: $daemon_program is not built"; exit 77; }
+log=$scratch/log
+mounts=()
+unmount() {
+    local mount
+    for mount in "${mounts[@]}"; do umount -l "$mount" 2>/dev/null; done
+}
+trap 'unmount; clean_up' EXIT
+
+# spated: run to its end. Leaves $status and the files $scratch/out and $scratch/err.
+spated() {
+    last_command="spated $*"
+    timeout 20 "$daemon_program" "$@" >"$scratch/out" 2>"$scratch/err"
+    status=$?
+}
+
+# start: spated in the background; messages to $scratch/daemon.err. Leaves $daemon when it is ready.
+start() {
+    : >"$scratch/daemon.err"
+    "$daemon_program" --log-dir "$log" "$@" 2>>"$scratch/daemon.err" >/dev/null &
+    daemon=$!
+    pids+=("$daemon")
+    eventually grep -q ': ready' "$scratch/daemon.err"
+}
+
+stop() {
+    kill -TERM "$daemon"
+    end "$daemon"
+}
+
+said() { grep -qE -- "$1" "$scratch/daemon.err"; }
+
+# --------------------------------------------------------------------------------------------------------- command line
+
+it "explains itself, its options and its configuration"
+spated --help
+expect_status 0
+for word in '--config FILE' '--log-dir DIR' '--bus NAME' '--dir PATH' 'Exit status'; do expect_out_like "${word//-/\\-}"; done
+spated --help-config
+expect_status 0
+for word in '\[bus\]' '\[log\]' 'threads' 'block_size' 'scan_interval'; do expect_out_like "$word"; done
+spated --version
+expect_out_like '^spated [0-9]+\.[0-9]+\.[0-9]+$'
+
+it "refuses unknown options and arguments"
+spated --lgo-dir x
+expect_usage_error 'did you mean --log-dir'
+spated surplus
+expect_usage_error 'surplus'
+
+it "refuses bad configuration with the line and what is allowed, and touches nothing"
+printf '[log]\nthreds = 2\n' >"$scratch/bad.ini"
+spated --config "$scratch/bad.ini" --log-dir "$log"
+expect_usage_error 'threads'
+printf '[log]\nblock_size = 100K\n' >"$scratch/bad.ini"
+spated --config "$scratch/bad.ini" --log-dir "$log"
+expect_usage_error 'block_size'
+spated --config "$scratch/none.ini" --log-dir "$log"
+expect_usage_error 'none.ini'
+[ ! -e "$log" ] || fail "it made the log directory"
+[ -z "$(ls -A "$SPATE_DIR")" ] || fail "it made a bus"
+
+it "prints the configuration that is in effect"
+printf '[log]\nthreads = 2\n' >"$scratch/good.ini"
+spated --config "$scratch/good.ini" --print-config
+expect_status 0
+expect_out_like '^threads = 2$'
+
+# ----------------------------------------------------------------------------------------------------- life and restart
+
+it "keeps a log from the first record on, and ends with everything written and flushed"
+start
+run topic create t --durable --ring 64K --config segment_size=1M --config alignment=8
+seq 1 100000 | run produce t --acks written
+expect_status 0
+stop
+expect_status 0
+said 'everything is written and flushed' || fail "it did not say so"
+run consume t --log "$log"
+seq 1 100000 | cmp -s - "$scratch/out" || fail "the log is not what was published"
+
+it "is one to a bus, and one to a log directory; a second one says who"
+start
+spated --log-dir "$scratch/other"
+expect_status 1
+expect_err_like "another spated, process $daemon"
+spated --bus elsewhere --log-dir "$log"
+expect_status 1
+expect_err_like "another spated, process $daemon"
+
+it "reads its configuration again on SIGHUP"
+stop
+start --config "$scratch/good.ini"
+printf '[log]\nthreads = 3\nscan_interval = 20ms\n' >"$scratch/good.ini"
+kill -HUP "$daemon"
+eventually said 'log.threads changed: that takes effect when'
+eventually said 'read .*good.ini again'
+printf '[log]\nnonsense\n' >"$scratch/good.ini"
+kill -HUP "$daemon"
+eventually said 'the configuration is left as it was'
+stop
+expect_status 0
+
+it "is killed again and again while records are published, and nothing is lost"
+start
+(
+    for i in $(seq 1 40); do
+        seq $((i * 10000 + 100000 - 9999)) $((i * 10000 + 100000))
+        sleep 0.05
+    done
+) >"$scratch/stream.in" &
+wait $!
+input=$scratch/stream.in
+background stream produce t --quiet
+input=/dev/null
+stream=$pid
+for i in 1 2 3 4 5 6; do
+    sleep 0.1
+    kill_hard "$daemon"
+    start
+done
+end "$stream"
+expect_status 0
+run produce t --acks durable --quiet <<<"the last"
+run consume t --exit
+(seq 1 500000; echo "the last") | cmp -s - "$scratch/out" || fail "records were lost, repeated or changed"
+stop
+run consume t --log "$log"
+(seq 1 500000; echo "the last") | cmp -s - "$scratch/out" || fail "the log lost, repeated or changed records"
+
+it "makes the bus anew from its log when the memory is lost"
+rm -rf "${SPATE_DIR:?}"/*
+start
+said 'topic t: made on the bus from its log' || fail "it did not say so"
+run produce t --acks durable --quiet <<<"after"
+run consume t --exit --offset -2 -f '%o %s\n'
+expect_out $'500000 the last\n500001 after'
+run consume t --exit
+(seq 1 500000; echo "the last"; echo after) | cmp -s - "$scratch/out" || fail "the log is another"
+run topic describe t
+expect_out_like 'segment_size'
+
+it "does not notice producers and consumers of topics that are not durable, nor they it"
+run topic create plain
+run produce plain <<<"x"
+kill_hard "$daemon"
+run consume plain --exit
+expect_out x
+
+it "removes the log of a topic that was deleted while it did not run"
+run topic delete t
+start
+eventually test ! -e "$log/t"
+said 'topic t was deleted, and its log with it' || fail "it did not say so"
+stop
+
+it "leaves the log of another topic of that name alone, and says why"
+start
+run topic create u --durable --ring 64K
+run produce u --acks durable <<<"old"
+stop
+rm -rf "${SPATE_DIR:?}"/*
+run topic create u --durable --ring 64K
+start
+eventually said 'is the log of another topic of that name'
+run consume u --log "$log"
+expect_out old
+stop
+expect_status 3
+rm -rf "${SPATE_DIR:?}"/* "$log"
+
+# ---------------------------------------------------------------------------------------------------------------- disks
+
+if [ "$(id -u)" != 0 ] || ! (mkdir -p "$scratch/disk" && mount -t tmpfs -o size=6M none "$scratch/disk") 2>/dev/null; then
+    echo "skipped: disks that are full, read-only or gone need root and mount"
+    finish
+fi
+mounts+=("$scratch/disk")
+log=$scratch/disk/log
+
+it "refuses records when ring and disk are full, and goes on by itself when there is room"
+start
+run topic create f --durable --ring 64K --config segment_size=1M --config alignment=8
+run topic create g --durable --ring 64K --config segment_size=1M --config alignment=8
+seq 1 300000 >"$scratch/many"
+run produce f --quiet <"$scratch/many"
+expect_status 1
+expect_err_like 'file system is full'
+said 'the file system is full' || fail "it did not say so"
+published=$(sed -n 's/.*published so far: \([0-9]*\).*/\1/p' "$scratch/err")
+run stat
+expect_status 3
+mount -o remount,size=64M "$scratch/disk"
+eventually said 'there is room on the file system again'
+run produce f --acks durable --quiet <<<"more"
+expect_status 0
+run consume f --exit
+(head -n "$published" "$scratch/many"; echo more) | cmp -s - "$scratch/out" || fail "what was acknowledged is not what is there"
+run stat
+expect_status 0
+
+it "stops for good, per partition, where its files were removed; the others go on"
+rm -rf "$log/f"
+run produce f --acks durable --quiet <"$scratch/many"
+expect_status 1
+run produce g --acks durable --quiet <<<"g goes on"
+expect_status 0
+run stat
+expect_status 3
+stop
+expect_status 3
+
+it "does not start on a read-only file system, which can still be read"
+rm -rf "${SPATE_DIR:?}"/* "$log"
+start
+run topic create r --durable --ring 64K --config segment_size=1M
+run produce r --acks durable --quiet <<<"before"
+stop
+mount -o remount,ro "$scratch/disk"
+spated --log-dir "$log"
+expect_status 1
+expect_err_like 'Read-only file system'
+run consume r --log "$log"
+expect_out before
+
+finish
