@@ -70,7 +70,7 @@ void sp_consumer_close_fd(struct spate_consumer *consumer);
  * Returns 0, -EOVERFLOW (deleted offsets were stepped over: see the gap), -errno (the log cannot be read) */
 int sp_lane_open_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint64_t offset);
 
-/* sp_lane_find_time: the first offset of the log from which on a record of at least that time may be; -ENODATA: none in the log. */
+/* sp_lane_find_time: the first record of the log of at least that time, or damage before it; -ENODATA: none in the log. */
 int sp_lane_find_time(struct spate_consumer *consumer, struct sp_consumer_lane *lane, int64_t time, uint64_t *ret_offset);
 
 /* sp_lane_poll_log: as sp_reader_poll, in the log; moves back to the ring as soon as it has the next record.

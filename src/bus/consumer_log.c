@@ -92,6 +92,7 @@ int sp_lane_open_log(struct spate_consumer *consumer, struct sp_consumer_lane *l
         error = sp_log_seek(lane->log, from);
     if (error == -ENODATA) { /* the log is empty */
         lane->log->next_offset = from;
+        lane->log->raw = NULL;
         error = 0;
     }
     if (error)
@@ -101,6 +102,24 @@ int sp_lane_open_log(struct spate_consumer *consumer, struct sp_consumer_lane *l
     return from > offset ? sp_consumer_report_gap(consumer, lane, SPATE_LOST_DELETED, offset, from) : 0;
 }
 
+/* The first record of the block that was loaded with at least that time and offset. Returns false when it has none. */
+static bool first_of_time(const struct sp_ring *ring, const struct sp_log *log, int64_t time, uint64_t start, uint64_t *ret_offset)
+{
+    const struct sp_block_header *header = &log->block.header;
+    struct spate_record record;
+    struct sp_reader reader;
+
+    sp_reader_init(&reader, ring, NULL, false, 0);
+    sp_reader_open_memory(&reader, log->raw, header->raw_size, (struct sp_place){header->position, header->base_offset},
+                          log->segment.identity.stamp_salt);
+    reader.discard_before = time;
+    reader.discard_below = start;
+    if (sp_reader_poll_memory(&reader, &record, 1) != 1)
+        return false;
+    *ret_offset = (uint64_t)record.offset;
+    return true;
+}
+
 int sp_lane_find_time(struct spate_consumer *consumer, struct sp_consumer_lane *lane, int64_t time, uint64_t *ret_offset)
 {
     const uint64_t end = end_of(consumer, lane), start = sp_log_start(ring_of(lane));
@@ -108,12 +127,16 @@ int sp_lane_find_time(struct spate_consumer *consumer, struct sp_consumer_lane *
     int error = open_log(consumer, lane);
     if (!error)
         error = sp_log_seek_time(lane->log, time, end);
-    if (error)
-        return error == -ERANGE ? -ENODATA : error;
-    if (lane->log->next_offset >= end)
-        return -ENODATA;
-    *ret_offset = lane->log->next_offset > start ? lane->log->next_offset : start;
-    return 0;
+    while (!error) {
+        error = sp_log_next(lane->log, end);
+        if (!error && first_of_time(ring_of(lane), lane->log, time, start, ret_offset))
+            return 0;
+    }
+    if (error == -EBADMSG) { /* the record may have been there: reading on from there tells of it */
+        *ret_offset = lane->log->lost_first > start ? lane->log->lost_first : start;
+        return 0;
+    }
+    return error == -ERANGE ? -ENODATA : error;
 }
 
 bool sp_lane_has_more(const struct sp_consumer_lane *lane)

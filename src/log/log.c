@@ -229,6 +229,7 @@ int sp_log_seek(struct sp_log *log, uint64_t offset)
     struct sp_block block;
     uint64_t base;
 
+    log->raw = NULL;
     int error = find_and_enter(log, offset, &base);
     if (error == -ENODATA)
         return sp_fail(-ERANGE, "offset %llu is before the beginning of the log %s", (unsigned long long)offset, log->shown);
@@ -248,6 +249,7 @@ int sp_log_seek_time(struct sp_log *log, int64_t time, uint64_t end)
 {
     uint64_t base;
 
+    log->raw = NULL;
     int error = sp_log_first(log, &base);
     if (error == -ENODATA)
         return sp_log_seek(log, end);
@@ -323,6 +325,7 @@ static int step_over_damage(struct sp_log *log, uint64_t end)
             return error;
     }
     log->next_offset = log->lost_next;
+    log->raw = NULL;
     return -EBADMSG;
 }
 
@@ -349,6 +352,7 @@ int sp_log_next(struct sp_log *log, uint64_t end)
         if (error == 0 && block.header.base_offset > log->next_offset) { /* a hole, told of in the same way */
             log->lost_first = log->next_offset;
             log->lost_next = log->next_offset = block.header.base_offset < end ? block.header.base_offset : end;
+            log->raw = NULL;
             return -EBADMSG;
         }
         /* the segment ends here: the next one begins with the next offset */

@@ -18,7 +18,7 @@ struct sp_log {
     uint64_t at;           /* of the next block in it */
     uint64_t next_offset;  /* of the next block, at least */
     struct sp_block block; /* the latest one */
-    const uint8_t *raw;    /* its records: in the mapping, or unpacked into: */
+    const uint8_t *raw;    /* its records: in the mapping, or unpacked into `unpacked`; NULL: none since the latest seek or loss */
     uint8_t *unpacked;
     uint64_t unpacked_size;
     uint64_t lost_first, lost_next; /* after -EBADMSG: offsets that cannot be read */
