@@ -206,7 +206,7 @@ static int put_aside(struct recover *recover, uint32_t from)
  * have it in pages that are marked clean, and never reached the device. */
 static int settle(const struct recover *recover, const struct open_segment *segment, const char *path, uint64_t from, uint64_t to)
 {
-    static uint8_t piece[(size_t)64 << 10];
+    uint8_t piece[(size_t)16 << 10];
     struct io *io = recover->io;
     int error = 0;
 
