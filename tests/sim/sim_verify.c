@@ -112,7 +112,7 @@ static void check_missing(struct verify *verify, uint64_t end)
     struct world *world = verify->world;
 
     for (uint64_t i = verify->next; i < end && !world->may_lose; i++)
-        if (i >= world->count || world->records[i].kind != RECORD_LOST)
+        if (i >= world->count || !world->records[i].is_lost)
             world_violate(world, "%s: offset %" PRIu64 " is missing, of %" PRIu64 " to %" PRIu64, verify->when, i, verify->next,
                           end - 1);
 }

@@ -30,6 +30,9 @@ void world_violate(struct world *world, const char *format, ...)
     if (!world->is_quiet)
         printf("violation: seed %" PRIu64 ", after %.3f s and %" PRIu64 " operations: %s\n", world->seed,
                (double)(world->disk->now - world->began) / 1e9, world->disk->operations, world->violation);
+    if (getenv("SPATE_SIM_VERBOSE"))
+        sim_disk_print(world->disk);
+    fflush(stdout);
 }
 
 /* ----------------------------------------------------------------------------------------------------- what a daemon has */
@@ -53,12 +56,24 @@ static void host_wake(void *context)
     (void)context;
 }
 
+__attribute__((format(printf, 2, 3))) static void tell(const struct world *world, const char *format, ...)
+{
+    va_list arguments;
+
+    if (!getenv("SPATE_SIM_VERBOSE"))
+        return;
+    printf("%12.6f ", (double)(world->disk->now - world->began) / 1e9);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    printf("\n");
+}
+
 static void host_say(void *context, bool is_error, const char *text)
 {
     struct world *world = context;
     (void)is_error;
-    if (getenv("SPATE_SIM_VERBOSE"))
-        printf("%12.6f %s\n", (double)(world->disk->now - world->began) / 1e9, text);
+    tell(world, "%s", text);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- the topic */
@@ -331,6 +346,14 @@ static void check(struct world *world)
 
 /* ------------------------------------------------------------------------------------------------------- the daemon's life */
 
+/* A watermark that was moved over records that are said to be lost. */
+static uint64_t without_lost(const struct world *world, uint64_t offset)
+{
+    while (offset > 0 && world->records[offset - 1].is_lost)
+        offset--;
+    return offset;
+}
+
 /* What was found must be all that was acknowledged, and nothing else. */
 static void check_recovery(struct world *world, const struct recovery *recovery, bool is_host_new, const char *when)
 {
@@ -347,26 +370,29 @@ static void check_recovery(struct world *world, const struct recovery *recovery,
             world_violate(world, "%s: offset %" PRIu64 " was recovered and was never committed", when, i);
     if (world->may_lose)
         return;
-    uint64_t durable = world->acknowledged;
-    while (durable > 0 && world->records[durable - 1].kind == RECORD_LOST)
-        durable--;
+    const uint64_t durable = without_lost(world, world->acknowledged), written = without_lost(world, world->written);
     if (next.offset < durable)
         world_violate(world, "%s: recovery ends at offset %" PRIu64 ", and %" PRIu64 " were durable", when, next.offset, durable);
-    if (!is_host_new && !world->has_flush_failed && next.offset < world->written)
-        world_violate(world, "%s: recovery ends at offset %" PRIu64 ", and %" PRIu64 " were written", when, next.offset,
-                      world->written);
+    if (!is_host_new && !world->has_flush_failed && next.offset < written)
+        world_violate(world, "%s: recovery ends at offset %" PRIu64 ", and %" PRIu64 " were written", when, next.offset, written);
     if (recovery->is_short)
         world_violate(world, "%s: recovery says that durable records are missing, and none is", when);
+}
+
+static uint64_t flushes_failed(const struct sim_disk *disk)
+{
+    return disk->failed[SIM_FLUSH] + disk->failed[SIM_SYNC];
 }
 
 static int recover(struct world *world, struct sim_disk *disk, struct recovery *ret)
 {
     const uint32_t files = sim_disk_files(disk);
-    const uint64_t flushes = disk->failed[SIM_SYNC];
+    const uint64_t flushes = flushes_failed(disk);
     const int error = recover_partition(&disk->io, &world->topic, 0, host_say, world, ret);
     if (sim_disk_files(disk) != files)
         world_violate(world, "recovery left a file open (it returned %d)", error);
-    world->has_flush_failed |= disk == world->disk && disk->failed[SIM_SYNC] != flushes;
+    tell(world, "%srecovery: %d, offset %" PRIu64, disk == world->disk ? "" : "    ", error, ret->next.offset);
+    world->has_flush_failed |= disk == world->disk && flushes_failed(disk) != flushes;
     return error;
 }
 
@@ -393,7 +419,7 @@ int world_start(struct world *world)
     recover_fit(&world->ring.ring, &world->topic, 0, host_say, world, &recovery);
     check_place(world, recovery.next, "fitted to the ring");
     for (uint64_t i = found; i < recovery.next.offset && world->has_flush_failed && !recovery.is_new; i++)
-        world->records[i].kind = RECORD_LOST; /* written, not durable, and the flush failed: it was said */
+        world->records[i].is_lost = true; /* written, not durable, and the flush failed: it was said */
     if (recovery.is_new && world->may_lose)
         world->first = recovery.next.offset;
     if (world->may_lose || world->has_flush_failed) /* written again from the ring */
@@ -423,7 +449,7 @@ static void step(struct world *world, int64_t end)
 {
     struct sim_disk *disk = world->disk;
     const int64_t now = disk->io.f->monotonic(&disk->io);
-    const uint64_t flushes = disk->failed[SIM_FLUSH] + disk->failed[SIM_SYNC];
+    const uint64_t flushes = flushes_failed(disk);
     int64_t due = writer_step(&world->writer, now);
 
     check(world);
@@ -431,7 +457,7 @@ static void step(struct world *world, int64_t end)
         due = now + SP_NS_PER_MS;
     due = due < end ? due : end;
     disk->io.f->wait(&disk->io, due > disk->now ? due - disk->now : 0);
-    world->has_flush_failed |= flushes != disk->failed[SIM_FLUSH] + disk->failed[SIM_SYNC];
+    world->has_flush_failed |= flushes != flushes_failed(disk);
     if (world->meddle)
         world->meddle(world);
     check(world);
@@ -471,7 +497,10 @@ void world_kill(struct world *world)
 {
     if (!world->is_open)
         return;
+    tell(world, "killed");
+    const uint64_t flushes = flushes_failed(world->disk);
     sim_disk_settle(world->disk);
+    world->has_flush_failed |= flushes != flushes_failed(world->disk);
     drop_daemon(world);
     world->figures->kills++;
 }
@@ -490,6 +519,7 @@ bool world_stop(struct world *world)
         return false;
     }
     const bool has_failed = world->writer.state == SP_LOG_FAILED;
+    tell(world, "stopped");
     writer_close(&world->writer);
     static_ring_kill(&world->ring, world->host.owner);
     world->figures->blocks += world->writer.blocks;
@@ -509,6 +539,7 @@ void world_crash(struct world *world, struct sim_crash crash)
 {
     struct sim_disk *before = world->disk, *after = sim_disk_image(before, crash);
 
+    tell(world, "crash %d", (int)crash.mode);
     if (world->is_open)
         drop_daemon(world);
     after->lie = before->lie;

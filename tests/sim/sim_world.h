@@ -15,12 +15,13 @@
 
 #define WORLD_PRODUCERS 3u
 
-enum record_kind { RECORD_CLAIMED, RECORD_DATA, RECORD_ABORTED, RECORD_LOST };
+enum record_kind { RECORD_CLAIMED, RECORD_DATA, RECORD_ABORTED };
 
 struct world_record {
     uint64_t position;
     uint32_t size, crc; /* of all its bytes, as they lie in the ring */
     enum record_kind kind;
+    bool is_lost; /* it was written, and a flush failed: nobody need find it any more */
 };
 
 struct world_producer {
@@ -101,6 +102,22 @@ void world_drain(struct world *world);
 
 /* world_verify: compare the log on a disk with the model, from world->first up to `end`. */
 void world_verify(struct world *world, struct sim_disk *disk, uint64_t end, const char *when);
+
+/* world_live: so many things happen, by lot; faults: what may go wrong. world_end: then all is mended, and everything must be there; closes
+ * the world. world_random_crash, world_publish_some: as they happen there. */
+enum {
+    FAULT_ERRORS = 1,
+    FAULT_ROOM = 2,
+    FAULT_SHORT = 4,
+    FAULT_SLOW = 8,
+    FAULT_DAMAGE = 16,
+    FAULT_SPARSE = 32,
+    FAULT_READ_ONLY = 64
+};
+void world_live(struct world *world, uint32_t faults, uint64_t events);
+void world_end(struct world *world);
+struct sim_crash world_random_crash(struct world *world);
+void world_publish_some(struct world *world);
 
 void world_print(const char *name, const struct world_figures *figures);
 
