@@ -22,7 +22,8 @@ int sidecar_start(struct sidecar *sidecar, const char *directory, int cpu);
 /* sidecar_stop: end it and remove everything. */
 void sidecar_stop(struct sidecar *sidecar);
 
-/* sidecar_topic: make a topic and open it; when it is durable, wait until its log is being written. Returns 0, or a status after a message. */
+/* sidecar_topic: make a topic and open it; when it is durable, wait until its log is being written. Returns 0, or a status after a
+ * message. */
 int sidecar_topic(struct sidecar *sidecar, const char *name, const struct spate_topic_config *config, spate_topic **ret_topic);
 
 /* sidecar_seconds: processor time that it has used so far. */

@@ -148,7 +148,7 @@ static int make_path(char *path)
         if (made < 0 && error != EEXIST)
             return sp_fail(-error, "cannot make the log directory %s: %s", path, strerror(error));
     }
-    return mkdir(path, 0750) < 0 && errno != EEXIST ? sp_fail(-errno, "cannot make the log directory %s: %s", path, strerror(errno))
+    return mkdir(path, 0755) < 0 && errno != EEXIST ? sp_fail(-errno, "cannot make the log directory %s: %s", path, strerror(errno))
                                                     : 0;
 }
 

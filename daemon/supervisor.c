@@ -62,7 +62,7 @@ static int check_identity(struct supervisor *supervisor, const struct supervised
 
     int error = catalog_load(supervisor->io, entry->spill.directory, &known);
     if (error == -ENOENT)
-        return catalog_store(supervisor->io, entry->spill.directory, &entry->spill.info);
+        return catalog_store(supervisor->io, &entry->spill);
     if (!error && memcmp(known.id, entry->spill.id, sizeof known.id) != 0)
         error = sp_fail(
             -EEXIST,

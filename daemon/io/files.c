@@ -104,6 +104,16 @@ static int files_rmdir(struct io *io, const char *path)
     return or_errno(unlinkat(root(io), path, AT_REMOVEDIR));
 }
 
+static int files_give(struct io *io, const char *path, uint32_t mode, uint32_t uid, uint32_t gid)
+{
+    const int fd = sp_open_at(root(io), path, O_RDONLY | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return -errno;
+    const int result = geteuid() == 0 && fchown(fd, uid, gid) < 0 ? -errno : or_errno(fchmod(fd, (mode_t)mode));
+    close(fd);
+    return result;
+}
+
 static int files_sync(struct io *io, const char *path)
 {
     const int file = sp_open_at(root(io), path, O_RDONLY | O_NOFOLLOW, 0);
@@ -170,6 +180,7 @@ void files_init(struct io_files *files, int root_fd, int wake_fd, bool is_direct
     functions->unlink = files_unlink;
     functions->mkdir = files_mkdir;
     functions->rmdir = files_rmdir;
+    functions->give = files_give;
     functions->sync = files_sync;
     functions->list = files_list;
     functions->monotonic = files_monotonic;

@@ -57,6 +57,8 @@ struct io_functions {
     int (*unlink)(struct io *io, const char *path);
     int (*mkdir)(struct io *io, const char *path); /* 0 also when it is there */
     int (*rmdir)(struct io *io, const char *path);
+    /* give: owner and mode of a file or directory. NULL: there are none here. */
+    int (*give)(struct io *io, const char *path, uint32_t mode, uint32_t uid, uint32_t gid);
     int (*sync)(struct io *io, const char *path); /* fsync of a file or directory */
     int (*list)(struct io *io, const char *path, int (*visit)(void *context, const char *name), void *context);
 

@@ -32,12 +32,13 @@ int catalog_load(struct io *io, const char *directory, struct sp_log_topic *ret)
     return error;
 }
 
-int catalog_store(struct io *io, const char *directory, const struct spate_topic_info *info)
+int catalog_store(struct io *io, const struct spill_topic *spill)
 {
+    const char *directory = spill->directory;
     char path[PATH_SIZE], unfinished[PATH_SIZE];
     struct sp_log_topic topic;
 
-    sp_log_topic_make(&topic, info);
+    sp_log_topic_make(&topic, &spill->info);
     snprintf(path, sizeof path, "%s/topic", directory);
     snprintf(unfinished, sizeof unfinished, "%s/topic.new", directory);
     int error = io->f->mkdir(io, directory);
@@ -46,6 +47,7 @@ int catalog_store(struct io *io, const char *directory, const struct spate_topic
         return file;
     error = io->f->write(io, file, 0, &topic, sizeof topic);
     io->f->close(io, file);
+    spill_give(io, spill, unfinished, false);
     if (!error)
         error = io->f->sync(io, unfinished);
     if (!error)

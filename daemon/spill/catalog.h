@@ -10,7 +10,7 @@
 int catalog_load(struct io *io, const char *directory, struct sp_log_topic *ret);
 
 /* catalog_store: write it, durable when it returns. Returns 0 or -errno. */
-int catalog_store(struct io *io, const char *directory, const struct spate_topic_info *info);
+int catalog_store(struct io *io, const struct spill_topic *spill);
 
 /* catalog_remove: take a topic's directory away, with all in it. May be cut short, and called again. Returns 0 or -errno. */
 int catalog_remove(struct io *io, const char *directory);

@@ -378,6 +378,7 @@ static int target_finish(struct target *target, uint64_t next)
     clean_path(clean, base, "compacting", from);
     clean_path(clean, base, "log", to);
     snprintf(directory, sizeof directory, "%s/%u", clean->topic->directory, clean->partition);
+    spill_give(io, clean->topic, from, false);
     if (!error)
         error = io->f->sync(io, from);
     if (!error)
@@ -399,6 +400,7 @@ static int target_finish(struct target *target, uint64_t next)
     if (io->f->write(io, file, sizeof header, target->entries, (uint32_t)(target->entries_count * sizeof *target->entries)) == 0)
         (void)io->f->write(io, file, 0, &header, sizeof header);
     io->f->close(io, file);
+    spill_give(io, clean->topic, to, false);
     return 0;
 }
 

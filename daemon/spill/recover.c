@@ -96,6 +96,9 @@ static int make(struct recover *recover)
          at += SP_LOG_GRAIN)
         error = io->f->write(io, file, at, zeros, sizeof zeros);
     io->f->close(io, file);
+    spill_give(io, recover->topic, recover->topic->directory, true);
+    spill_give(io, recover->topic, recover->path, true);
+    spill_give(io, recover->topic, path, false);
     if (!error)
         error = io->f->sync(io, path);
     if (!error)

@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Segments are allocated whole, so the first ones are small, and each is twice as large as the one before up to the topic's size: a
+ * partition
+ * in which little happens takes little. */
+#define SEGMENT_FIRST ((uint64_t)4 << 20)
+
 #define PATH_SIZE (SPATE_TOPIC_NAME_MAX + 64)
 
 static void name_file(const struct writer *writer, const char *name, char path[PATH_SIZE])
@@ -22,8 +27,19 @@ static void name_segment(const struct writer *writer, uint64_t base, const char 
     name_file(writer, name, path);
 }
 
+void spill_give(struct io *io, const struct spill_topic *topic, const char *path, bool is_directory)
+{
+    const struct spate_topic_info *info = &topic->info;
+    const uint32_t readers = info->ring_file_mode & 0444;
+
+    if (!io->f->give || !info->ring_file_mode)
+        return;
+    (void)io->f->give(io, path, (is_directory ? 0700 | readers >> 2 : 0600) | readers, info->uid, info->gid);
+}
+
 int segments_open(struct writer *writer)
 {
+    writer->segment_size = SEGMENT_FIRST;
     writer->active.file = writer->closing.file = writer->spare_file = -1;
     writer->current = &writer->active;
     writer->left = &writer->closing;
@@ -97,8 +113,8 @@ static void make_spare(struct writer *writer, uint64_t block_size)
     char path[PATH_SIZE];
 
     name_file(writer, "spare", path);
-    writer->spare_size =
-        sp_align_up(sp_max(writer->topic->info.segment_size, sizeof(struct sp_segment_header) + block_size), SP_LOG_GRAIN);
+    const uint64_t size = sp_min(writer->topic->info.segment_size, writer->segment_size);
+    writer->spare_size = sp_align_up(sp_max(size, sizeof(struct sp_segment_header) + block_size), SP_LOG_GRAIN);
     writer->spare_file = writer->io->f->open(writer->io, path, O_RDWR | O_CREAT | O_TRUNC | (writer->io->is_direct ? O_DIRECT : 0));
     if (writer->spare_file < 0) {
         const int error = writer->spare_file;
@@ -106,6 +122,7 @@ static void make_spare(struct writer *writer, uint64_t block_size)
         no_spare(writer, error);
         return;
     }
+    spill_give(writer->io, writer->topic, path, false);
     writer->spare = SPARE_MAKING;
     writer->spare_request = (struct io_request){
         .kind = IO_ALLOCATE, .file = writer->spare_file, .at = writer->spare_size, .done = spare_made, .owner = writer};
@@ -197,6 +214,7 @@ static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
     writer->io->f->random(writer->io, &segment->identity.salt, sizeof segment->identity.salt);
     writer->spare_file = -1;
     writer->spare = SPARE_NONE;
+    writer->segment_size = sp_min(2 * writer->segment_size, SPATE_SEGMENT_MAX);
     writer->left = writer->current;
     writer->current = segment;
     writer->directory_dirty = true;
@@ -280,6 +298,7 @@ static void write_index(struct writer *writer, const struct segment_file *segmen
                              (uint32_t)(segment->entries_count * sizeof *segment->entries)) == 0)
         (void)writer->io->f->write(writer->io, file, 0, &header, sizeof header);
     writer->io->f->close(writer->io, file);
+    spill_give(writer->io, writer->topic, path, false);
 }
 
 /* The segment that was left: all of it is durable. */

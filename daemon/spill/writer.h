@@ -51,6 +51,11 @@ struct spill_topic {
     struct spate_topic_info info;
 };
 
+/* spill_give: let those read a file or directory of the log who may read the topic's rings. The owner is the topic's. As good as it
+ * gets: whoever
+ * is not root gives what he may. */
+void spill_give(struct io *io, const struct spill_topic *topic, const char *path, bool is_directory);
+
 /* What the writer cannot do itself. */
 struct writer_host {
     void (*repair)(void *context); /* dead producers are in the way: have the ring repaired. Called at most once a millisecond */
@@ -129,6 +134,7 @@ struct writer {
     enum spare_state spare;
     int spare_file;
     uint64_t spare_size;
+    uint64_t segment_size; /* of the next one, at most the topic's */
     struct io_request spare_request;
     int64_t spare_retry_at; /* after ENOSPC */
     bool lacks_spare;       /* nothing can be written before there is one */
