@@ -162,7 +162,8 @@ static void prepare(struct writer *writer)
     struct segment_file *segment = writer->current;
     const bool is_waited_for = writer->topic->info.flush != SPATE_FLUSH_NONE || sp_log_wanted(writer->ring, SP_LOG_DURABLE) > 0;
 
-    if (segment->file < 0 || segment->preparing || !is_waited_for || writer->latest_size >= PREPARE_BELOW || writer->is_closing)
+    if (segment->file < 0 || segment->preparing || !is_waited_for || writer->latest_size >= PREPARE_BELOW || writer->is_closing ||
+        writer->large.raw_size) /* its pieces lie behind `at` */
         return;
     segment->prepared = sp_max(segment->prepared, segment->at);
     const uint64_t ahead = segment->prepared - segment->at, left = segment->size - segment->prepared;
