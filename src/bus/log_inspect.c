@@ -337,6 +337,33 @@ bool sp_log_is_active(const struct sp_log_part *part, uint32_t index)
     return part->is_written && index + 2 >= part->count;
 }
 
+bool sp_log_hole_is_known(const struct sp_log_part *part, uint64_t first)
+{
+    uint64_t *bases;
+    uint32_t count;
+    bool is_known = false;
+
+    if (sp_log_files(part->dir_fd, "damaged", &bases, &count) != 0)
+        return false;
+    for (uint32_t i = 0; i < count && !is_known && bases[i] <= first; i++) {
+        struct sp_segment_file file;
+        struct sp_blocks blocks;
+        uint64_t end = bases[i];
+        if (sp_segment_file_open(&file, part->dir_fd, bases[i], "damaged") != 0)
+            continue;
+        if (!file.reason) {
+            sp_blocks_begin(&blocks, &file.source, &file.identity, true);
+            while (sp_blocks_next(&blocks) == 0 && blocks.kind != SP_BLOCKS_END)
+                end = blocks.next;
+            sp_blocks_end(&blocks);
+        }
+        is_known = first <= end;
+        sp_segment_file_close(&file);
+    }
+    free(bases);
+    return is_known;
+}
+
 void sp_log_at_end(struct sp_blocks *blocks, struct sp_segment_file *file)
 {
     struct stat status;

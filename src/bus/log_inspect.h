@@ -60,6 +60,9 @@ bool sp_log_is_behind(const struct sp_log_part *part, uint64_t base, uint64_t at
 /* sp_log_is_active: whether that segment is being written now, or was just left. */
 bool sp_log_is_active(const struct sp_log_part *part, uint32_t index);
 
+/* sp_log_hole_is_known: whether a repair set a segment aside (*.damaged) that reached up to that offset: a hole there is no news. */
+bool sp_log_hole_is_known(const struct sp_log_part *part, uint64_t first);
+
 /* sp_log_at_end: at SP_BLOCKS_END: look whether the file was cut there meanwhile; then `reason` is NULL. */
 void sp_log_at_end(struct sp_blocks *blocks, struct sp_segment_file *file);
 

@@ -30,6 +30,8 @@ struct repair {
     bool has_ended;         /* what follows was never acknowledged */
     bool needs_frontier;    /* it is missing or wrong: */
     struct sp_frontier end; /* where the log ends */
+    uint64_t expected;      /* offset that the next segment begins with: what is missing before it is told */
+    bool knows_expected;
 };
 
 /* One action, told. Returns whether to do it. */
@@ -132,8 +134,8 @@ static void compare_frontier(const struct repair *repair, uint64_t base, const s
         place->at < frontier->at || look->end.at >= frontier->at)
         return;
     look->is_frontier_wrong = place->at > frontier->at || place->next.offset != frontier->offset ||
-                              place->previous != frontier->previous ||
-                              (place->at > sizeof(struct sp_segment_header) && place->next.position != frontier->position);
+                              (place->at > sizeof(struct sp_segment_header) &&
+                               (place->previous != frontier->previous || place->next.position != frontier->position));
 }
 
 static int look_at_segment(const struct repair *repair, uint32_t index, struct sp_segment_file *file, const char *header_reason,
@@ -295,6 +297,20 @@ static void set_header_aside(struct repair *repair, uint32_t index, const char *
     note_error(repair, error ? error : sp_log_sync(part->dir_fd));
 }
 
+/* Offsets that are in no segment, before one that begins at `base`. */
+static void tell_hole(struct repair *repair, uint64_t base, const char *path)
+{
+    const uint64_t expected = repair->expected;
+
+    if (!repair->knows_expected || repair->has_ended || repair->stopped || base == expected)
+        return;
+    if (base < expected)
+        act(repair, "none", path, (int64_t)base, (int64_t)expected,
+            "the segment before has these as well: one of them does not belong here");
+    else if (!sp_log_hole_is_known(repair->part, expected))
+        act(repair, "none", path, (int64_t)expected, (int64_t)base, "these are in no file of the log");
+}
+
 static void repair_segment(struct repair *repair, uint32_t index)
 {
     const struct sp_log_part *part = repair->part;
@@ -305,6 +321,7 @@ static void repair_segment(struct repair *repair, uint32_t index)
 
     repair->result.segments++;
     sp_log_part_file(part, base, "log", path);
+    tell_hole(repair, base, path);
     if (repair->has_ended) {
         put_away(repair, base, path);
         return;
@@ -315,6 +332,7 @@ static void repair_segment(struct repair *repair, uint32_t index)
         return;
     }
     const char *header_reason = sp_log_is_behind(part, base, 0) ? NULL : regain(repair, base, &file);
+    repair->knows_expected = false;
     if (file.reason && sp_log_is_behind(part, base, 0) && may_touch(file.reason)) {
         repair->has_ended = true;
         put_away(repair, base, path);
@@ -330,6 +348,8 @@ static void repair_segment(struct repair *repair, uint32_t index)
         else
             mend(repair, &file, &look, path);
         repair->has_ended |= look.is_torn;
+        repair->expected = sp_max(look.end.next.offset, look.next);
+        repair->knows_expected = !error;
         forget(&look);
     }
     sp_segment_file_close(&file);
@@ -422,6 +442,20 @@ static void mend_frontier(struct repair *repair)
         note_error(repair, sp_frontier_write(part->dir_fd, &frontier));
 }
 
+/* What was durable, and is behind the end of the log. */
+static void tell_reach(struct repair *repair)
+{
+    const struct sp_frontier *frontier = &repair->part->frontier;
+    const uint64_t end = repair->knows_expected ? repair->expected : frontier->start_offset;
+    char path[SP_LOG_FILE_SIZE];
+
+    if (repair->part->frontier_state != SP_FRONTIER_GOOD || repair->stopped || frontier->offset <= end ||
+        (repair->part->count > 0 && !repair->knows_expected) || sp_log_hole_is_known(repair->part, end))
+        return;
+    snprintf(path, sizeof path, "%s/frontier", repair->part->path);
+    act(repair, "none", path, (int64_t)end, (int64_t)frontier->offset, "these were durable, and are in no file of the log");
+}
+
 static int repair_part(void *context, const struct sp_log_part *given)
 {
     struct repair *repair = context;
@@ -438,8 +472,10 @@ static int repair_part(void *context, const struct sp_log_part *given)
     repair->end = (struct sp_frontier){0};
     repair->needs_frontier =
         part.count && (part.frontier_state == SP_FRONTIER_MISSING || part.frontier_state == SP_FRONTIER_DAMAGED);
+    repair->knows_expected = false;
     for (uint32_t i = 0; i < part.count && !repair->stopped; i++)
         repair_segment(repair, i);
+    tell_reach(repair);
     if (!repair->stopped && repair->needs_frontier)
         mend_frontier(repair);
     if (part.dir_fd != given->dir_fd)

@@ -149,42 +149,15 @@ static void compare_frontier(struct verify *verify, const struct sp_scan_place *
     if (place->at > frontier->at)
         report(verify, VIOLATION, "frontier", path, nowhere, "it points into a block of segment %llu, at %llu",
                (unsigned long long)base, (unsigned long long)frontier->at);
-    else if (place->next.offset != frontier->offset || place->previous != frontier->previous ||
-             (place->at > sizeof(struct sp_segment_header) && place->next.position != frontier->position))
+    else if (place->next.offset != frontier->offset ||
+             (place->at > sizeof(struct sp_segment_header) && /* before, the segment may be another one of that name */
+              (place->previous != frontier->previous || place->next.position != frontier->position)))
         report(verify, VIOLATION, "frontier", path, offsets(place->next.offset, frontier->offset),
                "its offset %llu, position or checksum are not those of the blocks before the place in segment %llu that it names",
                (unsigned long long)frontier->offset, (unsigned long long)base);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ segments */
-
-/* Whether a repair set a segment aside that reached up to that offset, so that a hole there is known. */
-static bool is_known_hole(const struct sp_log_part *part, uint64_t first)
-{
-    uint64_t *bases;
-    uint32_t count;
-    bool is_known = false;
-
-    if (sp_log_files(part->dir_fd, "damaged", &bases, &count) != 0)
-        return false;
-    for (uint32_t i = 0; i < count && !is_known && bases[i] <= first; i++) {
-        struct sp_segment_file file;
-        struct sp_blocks blocks;
-        uint64_t end = bases[i];
-        if (sp_segment_file_open(&file, part->dir_fd, bases[i], "damaged") != 0)
-            continue;
-        if (!file.reason) {
-            sp_blocks_begin(&blocks, &file.source, &file.identity, true);
-            while (sp_blocks_next(&blocks) == 0 && blocks.kind != SP_BLOCKS_END)
-                end = blocks.next;
-            sp_blocks_end(&blocks);
-        }
-        is_known = first <= end;
-        sp_segment_file_close(&file);
-    }
-    free(bases);
-    return is_known;
-}
 
 /* Behind the last block: nothing may be there. */
 static void verify_end(struct verify *verify, uint32_t index, struct sp_blocks *blocks, struct sp_segment_file *file,
@@ -299,12 +272,20 @@ static void verify_segment(struct verify *verify, uint32_t index)
     }
     verify->result.segments++;
     if (verify->knows_expected && base > verify->expected)
-        report(verify, is_known_hole(part, verify->expected) ? NOTE : VIOLATION, "offsets-dense", path,
+        report(verify, sp_log_hole_is_known(part, verify->expected) ? NOTE : VIOLATION, "offsets-dense", path,
                offsets(verify->expected, base), "the segment before ends at offset %llu; what was between is %s",
                (unsigned long long)verify->expected,
-               is_known_hole(part, verify->expected) ? "in a segment that was set aside as *.damaged" : "missing");
+               sp_log_hole_is_known(part, verify->expected) ? "in a segment that was set aside as *.damaged" : "missing");
     else if (verify->knows_expected && base < verify->expected)
         report(verify, VIOLATION, "offsets-dense", path, offsets(base, verify->expected), "the segment before has these as well");
+    else if (!verify->knows_expected && index == 0 && part->frontier_state == SP_FRONTIER_GOOD && !part->is_written &&
+             base > part->frontier.start_offset)
+        report(verify, NOTE, "offsets-dense", path, offsets(part->frontier.start_offset, base),
+               "the log begins behind these: they were deleted just before a crash, or a repair set them aside");
+    else if (!verify->knows_expected && index == 0 && part->frontier_state == SP_FRONTIER_GOOD &&
+             base > part->frontier.start_offset && part->frontier.start_offset <= INT64_MAX && !part->is_written)
+        report(verify, NOTE, "offsets-dense", path, offsets(part->frontier.start_offset, base),
+               "the log begins behind these; they were deleted just before a crash, or a repair set them aside");
     verify->expected = base;
     verify->knows_expected = true;
     const char *reason = judge_identity(verify, &file);
@@ -359,7 +340,7 @@ static void verify_reach(struct verify *verify, const char *path)
         return; /* of one that is written, segments may have been deleted meanwhile */
     const uint64_t end = verify->knows_expected ? verify->expected : frontier->start_offset;
     if (frontier->offset > end && frontier->offset <= INT64_MAX) {
-        const bool is_known = is_known_hole(part, end);
+        const bool is_known = sp_log_hole_is_known(part, end);
         report(verify, is_known ? NOTE : VIOLATION, "frontier", path, offsets(end, frontier->offset),
                is_known ? "these were durable, and are in a segment that was set aside as *.damaged"
                         : "these were durable, and the log ends before them");
