@@ -23,81 +23,68 @@
 #define RING ((uint64_t)64 << 20)
 #define WAITERS 64
 
-enum kind { DEVICE, DEVICE_FLUSHED, SPILL, CPU, PUBLISH, REPLAY_RING, REPLAY_LOG, FLUSH, ACKNOWLEDGE, WAITING, JOIN };
+enum kind { DEVICE, DEVICE_FLUSHED, SPILL, CPU, PUBLISH, REPLAY_RING, FLUSH, ACKNOWLEDGE, WAITING, JOIN };
 
 struct log_case {
-    struct figure figure;
+    const char *name, *unit, *limit;
+    double target; /* of the ratio to the limit */
+    bool at_most, follows;
     enum kind kind;
     uint32_t value_size, compression, count;
     bool is_durable;
 };
 
-#define SPILL_CASES(text, size, codec)                                                                                             \
-    {{.name = "spill, " text, .unit = "bytes/s", .limit = "device, 256 KiB writes", .target = 0.9}, SPILL, size, codec, 0, true},  \
-        {{.name = "spill, " text ", processor time",                                                                               \
-          .unit = "s/GB",                                                                                                          \
-          .limit = "0.15 s/GB",                                                                                                    \
-          .follows = true,                                                                                                         \
-          .target = 1,                                                                                                             \
-          .at_most = true},                                                                                                        \
-         CPU,                                                                                                                      \
-         size,                                                                                                                     \
-         codec,                                                                                                                    \
-         0,                                                                                                                        \
-         true},                                                                                                                    \
-    {                                                                                                                              \
-        {.name = "spill, " text ", producer", .unit = "records/s", .follows = true, .limit = "not durable, " text}, PUBLISH, size, \
-            codec, 0, true                                                                                                         \
-    }
+#define WRITES "device, 256 KiB writes"
+#define FLUSHES "write and flush of 4 KiB, p50"
+#define CPU_AIM "0.15 s/GB"
 
-static struct log_case cases[] = {
-    {{.name = "device, 256 KiB writes", .unit = "bytes/s"}, DEVICE, 0, 0, 0, false},
-    {{.name = "device, 256 KiB writes, each flushed", .unit = "bytes/s"}, DEVICE_FLUSHED, 0, 0, 0, false},
-    {{.name = "not durable, 64 B", .unit = "records/s"}, PUBLISH, 64, 0, 0, false},
-    SPILL_CASES("64 B", 64, SPATE_COMPRESSION_NONE),
-    {{.name = "not durable, 1 KiB", .unit = "records/s"}, PUBLISH, 1024, 0, 0, false},
-    SPILL_CASES("1 KiB", 1024, SPATE_COMPRESSION_NONE),
-    {{.name = "not durable, 1 KiB, LZ4", .unit = "records/s"}, PUBLISH, 1024, 0, 0, false},
-    SPILL_CASES("1 KiB, LZ4", 1024, SPATE_COMPRESSION_LZ4),
-    {{.name = "read from the ring, 64 B", .unit = "records/s"}, REPLAY_RING, 64, 0, 0, true},
-    {{.name = "read from the log, 64 B", .unit = "records/s", .limit = "read from the ring, 64 B", .target = 0.8, .follows = true},
-     REPLAY_LOG,
-     64,
-     0,
-     0,
-     true},
-    {{.name = "read from the ring, 1 KiB", .unit = "records/s"}, REPLAY_RING, 1024, 0, 0, true},
-    {{.name = "read from the log, 1 KiB",
-      .unit = "records/s",
-      .limit = "read from the ring, 1 KiB",
-      .target = 0.8,
-      .follows = true},
-     REPLAY_LOG,
-     1024,
-     0,
-     0,
-     true},
-    {{.name = "write and flush of 4 KiB, p50", .unit = "ns"}, FLUSH, 0, 0, 0, false},
-    {{.name = "publish to durable, p50", .unit = "ns", .limit = "write and flush of 4 KiB, p50", .target = 2, .at_most = true},
-     ACKNOWLEDGE,
-     64,
-     0,
-     1,
-     true},
-    {{.name = "durable, 1 producer waiting", .unit = "records/s"}, WAITING, 64, 0, 1, true},
-    {{.name = "durable, 64 producers waiting", .unit = "records/s", .limit = "durable, 1 producer waiting", .target = 30},
-     WAITING,
-     64,
-     0,
-     WAITERS,
-     true},
-    {{.name = "consumer from the beginning joins a running producer after", .unit = "ns"}, JOIN, 1024, 0, 0, true},
+static const struct log_case cases[] = {
+    {.name = WRITES, .unit = "bytes/s", .kind = DEVICE},
+    {.name = WRITES ", each flushed", .unit = "bytes/s", .kind = DEVICE_FLUSHED},
+    {.name = "not durable, 64 B", .unit = "records/s", .kind = PUBLISH, .value_size = 64},
+    {.name = "spill, 64 B", .unit = "bytes/s", .limit = WRITES, .target = 0.9, .kind = SPILL, .value_size = 64, .is_durable = true},
+    {.name = "spill, 64 B, CPU", .unit = "s/GB", .limit = CPU_AIM, .target = 1, .at_most = true, .kind = CPU, .follows = true},
+    {.name = "spill, 64 B, producer", .unit = "records/s", .limit = "not durable, 64 B", .kind = PUBLISH, .follows = true},
+    {.name = "not durable, 1 KiB", .unit = "records/s", .kind = PUBLISH, .value_size = 1024},
+    {.name = "spill, 1 KiB",
+     .unit = "bytes/s",
+     .limit = WRITES,
+     .target = 0.9,
+     .kind = SPILL,
+     .value_size = 1024,
+     .is_durable = true},
+    {.name = "spill, 1 KiB, CPU", .unit = "s/GB", .limit = CPU_AIM, .target = 1, .at_most = true, .kind = CPU, .follows = true},
+    {.name = "spill, 1 KiB, producer", .unit = "records/s", .limit = "not durable, 1 KiB", .kind = PUBLISH, .follows = true},
+    {.name = "spill, 1 KiB, LZ4", .unit = "bytes/s", .kind = SPILL, .value_size = 1024, .compression = 1, .is_durable = true},
+    {.name = "spill, 1 KiB, LZ4, CPU", .unit = "s/GB", .kind = CPU, .follows = true},
+    {.name = "spill, 1 KiB, LZ4, producer", .unit = "records/s", .kind = PUBLISH, .follows = true},
+    {.name = "read from the ring, 64 B", .unit = "records/s", .kind = REPLAY_RING, .value_size = 64, .is_durable = true},
+    {.name = "read from the log, 64 B", .unit = "records/s", .limit = "read from the ring, 64 B", .target = 0.8, .follows = true},
+    {.name = "read from the ring, 1 KiB", .unit = "records/s", .kind = REPLAY_RING, .value_size = 1024, .is_durable = true},
+    {.name = "read from the log, 1 KiB", .unit = "records/s", .limit = "read from the ring, 1 KiB", .target = 0.8, .follows = true},
+    {.name = FLUSHES, .unit = "ns", .kind = FLUSH},
+    {.name = "publish to durable, p50",
+     .unit = "ns",
+     .limit = FLUSHES,
+     .target = 2,
+     .at_most = true,
+     .kind = ACKNOWLEDGE,
+     .count = 1},
+    {.name = "durable, 1 producer waiting", .unit = "records/s", .kind = WAITING, .count = 1},
+    {.name = "durable, 64 producers waiting",
+     .unit = "records/s",
+     .limit = "durable, 1 producer waiting",
+     .target = 30,
+     .kind = WAITING,
+     .count = WAITERS},
+    {.name = "until a consumer from the beginning has joined", .unit = "ns", .kind = JOIN, .value_size = 1024, .is_durable = true},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 struct log_bench {
     struct rounds rounds;
     const char *directory;
+    cpu_set_t all; /* processors that we may use */
     struct sidecar sidecar;
     struct figure figures[CASES];
     double followers[3]; /* values of the cases that follow the present one */
@@ -198,7 +185,9 @@ static int measure_spill(struct log_bench *bench, const struct log_case *each, d
     const uint64_t bytes = log_bytes(source.topic);
     const double used = sidecar_seconds(&bench->sidecar);
     const uint64_t count = is_ok ? publish_for(&source, seconds, &took) : 0;
-    const double written = (double)(log_bytes(source.topic) - bytes);
+    /* compressed: what the records take, not what is left of them */
+    const double written =
+        each->compression ? (double)(count * (each->value_size + 16)) : (double)(log_bytes(source.topic) - bytes);
     is_ok &= count != 0;
     if (each->kind == PUBLISH) {
         *ret = (double)count / took;
@@ -430,19 +419,32 @@ static int measure_join(struct log_bench *bench, const struct log_case *each, do
 
 /* ---------------------------------------------------------------------------------------------------------------- run */
 
+/* To a processor that spated does not have; many who wait are to have them all. */
+static void pin(const struct log_bench *bench, bool is_alone)
+{
+    cpu_set_t set = bench->all;
+
+    if (is_alone) {
+        CPU_ZERO(&set);
+        CPU_SET((size_t)bench->rounds.cpus[0], &set);
+    }
+    (void)sched_setaffinity(0, sizeof set, &set);
+}
+
 static int measure(void *context, uint32_t index, struct measured *ret)
 {
     struct log_bench *bench = context;
     const struct log_case *each = &cases[index];
 
-    if (each->figure.follows) {
+    if (each->follows) {
         uint32_t first = index;
-        while (cases[first].figure.follows)
+        while (cases[first].follows)
             first--;
         ret->value = bench->followers[index - first - 1];
-        ret->limit = each->kind == CPU ? 0.15 : 0; /* what the daemon may use, says its design */
+        ret->limit = each->kind == CPU && each->limit ? 0.15 : 0; /* what the daemon may use */
         return 0;
     }
+    pin(bench, each->kind == SPILL || each->kind == PUBLISH || each->kind == REPLAY_RING || each->kind == JOIN);
     switch (each->kind) {
     case DEVICE:
     case DEVICE_FLUSHED: return device_write(bench->directory, each->kind == DEVICE_FLUSHED, bench->rounds.slice, &ret->value);
@@ -469,13 +471,15 @@ static int run(const struct command *command, int argc, char **argv)
     if (status != STATUS_GO_ON)
         return status;
     for (uint32_t i = 0; i < CASES; i++)
-        bench.figures[i] = cases[i].figure;
+        bench.figures[i] = (struct figure){.name = cases[i].name,
+                                           .unit = cases[i].unit,
+                                           .limit = cases[i].limit,
+                                           .target = cases[i].target,
+                                           .at_most = cases[i].at_most,
+                                           .follows = cases[i].follows};
     status = sidecar_start(&bench.sidecar, bench.directory, bench.rounds.cpus[1]);
     if (!status) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET((size_t)bench.rounds.cpus[0], &set);
-        (void)sched_setaffinity(0, sizeof set, &set);
+        (void)sched_getaffinity(0, sizeof bench.all, &bench.all);
         status = rounds_run(&bench.rounds, "log", bench.figures, CASES, measure, &bench, 90);
     }
     sidecar_stop(&bench.sidecar);

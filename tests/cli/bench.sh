@@ -131,6 +131,20 @@ for row in rows:
     assert row["bench"] == "scale" and row["median"] > 0, row
 END
 
+it "log measures a spated of its own, and leaves nothing behind"
+run log --rounds 1 --seconds 2s --only "read from" --log-dir "$scratch" --json
+expect_status 0
+expect_no_err
+python3 - "$scratch/out" <<'END' || fail "the JSON is not as promised"
+import json, sys
+for row in map(json.loads, open(sys.argv[1])):
+    assert row["bench"] == "log" and row["median"] > 0, row
+END
+[ -z "$(ls -d "$scratch"/spate-bench* 2>/dev/null)" ] || fail "it left its log"
+run log --log-dir "$scratch/none" --rounds 1
+expect_status 1
+expect_err_like 'see --log-dir'
+
 it "memory compares plain pages with huge ones, or says why not"
 run memory --rounds 1 --seconds 1s --only "64 B, ring of 8 MiB"
 expect_status 0
