@@ -73,6 +73,7 @@ struct look {
     const char *reason;   /* of the first */
     const char *header;   /* why that of the segment is not good; what it said was regained */
     bool is_torn;         /* what is from `end.at` on was never acknowledged */
+    bool is_zero;         /* what is behind the last block */
     bool must_cut;        /* there is something behind the last block */
     bool has_late;        /* a block says too early a time */
     bool is_frontier_wrong;
@@ -122,6 +123,7 @@ static void look_at_end(const struct repair *repair, uint32_t index, const struc
     const bool goes_on = !is_last && next == end;
     look->is_torn = sp_log_is_behind(part, part->bases[index], blocks->at) && !goes_on;
     look->must_cut = look->is_torn || next == end;
+    look->is_zero = blocks->is_zero;
     if (!look->must_cut)
         note_damage(look, end, next, blocks->is_zero ? "there are zeros where blocks were" : blocks->reason);
 }
@@ -203,7 +205,10 @@ static void cut(struct repair *repair, const struct sp_segment_file *file, const
     char name[SP_SEGMENT_NAME_SIZE];
 
     if (!act(repair, "cut", path, -1, -1, "%" PRIu64 " bytes behind its last block, at %" PRIu64 "%s", file->size - look->end.at,
-             look->end.at, look->is_torn ? ": never acknowledged as durable" : ""))
+             look->end.at,
+             look->is_zero   ? ": zeros"
+             : look->is_torn ? ": never acknowledged as durable"
+                             : ""))
         return;
     sp_segment_name(file->identity.base_offset, "log", name);
     const int fd = sp_open_at(repair->part->dir_fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);

@@ -18,7 +18,9 @@ enum status {
     STATUS_OK = 0,
     STATUS_FAILURE = 1, /* it could not be done; standard error says why and what to do */
     STATUS_USAGE = 2,   /* the command line is wrong; no topic and no record was touched */
-    STATUS_FOUND = 3,   /* done, but: consume lost records, verify found violations, doctor found something that prevents working */
+    /* done, but: consume lost records, verify found violations, a log that stat looked at has failed or is full, log repair has something
+     * to do or could not, doctor found something that prevents working */
+    STATUS_FOUND = 3,
 };
 
 struct command {
