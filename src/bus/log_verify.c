@@ -382,7 +382,7 @@ static int verify_part(void *context, const struct sp_log_part *part)
         verify_reach(verify, path);
     note_asides(verify, "damaged", "a segment that a repair set aside; when it is deleted, the hole that it left counts again");
     note_asides(verify, "cut", "a segment that recovery set aside: it was not acknowledged as durable; it may be deleted");
-    note_asides(verify, "new", "a segment that a repair began to write; it may be deleted");
+    note_asides(verify, "new", "a segment that a repair began to write: another one puts it in its place, or removes it");
     return verify->stopped;
 }
 
