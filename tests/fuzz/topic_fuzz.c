@@ -17,6 +17,7 @@ static void consume(spate_topic *topic)
     spate_consumer *consumer;
 
     fuzz_need(spate_topic_describe(topic, &info) == 0 && info.partitions >= 1 && info.partitions <= SPATE_PARTITIONS_MAX);
+    fuzz_need(strcmp(info.name, LOG_DIR_TOPIC) == 0); /* else another directory would be read */
     spate_consumer_options_init(&options);
     options.partitions = &partition;
     options.partitions_count = 1;
