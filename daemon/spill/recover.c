@@ -269,6 +269,16 @@ static uint32_t find_begin(const struct recover *recover, bool *ret_at_frontier)
     return index;
 }
 
+/* Whether it is no longer the segment that the frontier points into: compacting puts another file in its place. */
+static bool is_compacted(const struct open_segment *segment)
+{
+    struct sp_block_header block;
+    return !segment->reason &&
+           read_segment((void *)(uintptr_t)segment, sizeof(struct sp_segment_header), &block, sizeof block) == 0 &&
+           !sp_block_check(&block, &segment->identity, segment->source.size - sizeof(struct sp_segment_header)) &&
+           (block.kind & SP_BLOCK_COMPACTED);
+}
+
 /* Walk the segments from `index` on. recover->result->next is where the log goes on. */
 static int walk(struct recover *recover)
 {
@@ -294,6 +304,7 @@ static int walk(struct recover *recover)
                            segment.reason);
         }
         struct sp_scan_place place = sp_scan_begin(&segment.identity);
+        at_frontier = at_frontier && !is_compacted(&segment);
         if (at_frontier)
             place = (struct sp_scan_place){recover->frontier.at,
                                            {recover->frontier.position, recover->frontier.offset},
@@ -337,9 +348,10 @@ static void mind_frontier(struct recover *recover)
         return;
     result->sequence = recover->frontier.sequence;
     result->start_offset = sp_max(result->start_offset, recover->frontier.start_offset);
-    if (result->next.offset >= recover->frontier.offset)
+    if (result->next.offset > recover->frontier.offset)
         return;
-    result->is_short = recover->count > 0 || recover->frontier.offset > recover->frontier.start_offset;
+    result->is_short = result->next.offset < recover->frontier.offset &&
+                       (recover->count > 0 || recover->frontier.offset > recover->frontier.start_offset);
     if (result->is_short)
         say(recover, true, "the log is damaged: offsets %llu to %llu were durable and are missing; see `spate log verify`",
             (unsigned long long)result->next.offset, (unsigned long long)recover->frontier.offset - 1);
@@ -392,6 +404,8 @@ void recover_fit(const struct sp_ring *ring, const struct spill_topic *topic, ui
     struct sp_place from = ret->next;
     if (from.position < oldest || from.offset > written.offset || !sp_ring_is_committed(ring, from))
         from = ret->is_new ? sp_mark_oldest(ring, oldest) : written;
+    if (from.offset > written.offset) /* a mark may lie behind it */
+        from = written;
     if (from.offset > ret->next.offset && !ret->is_new)
         say(&recover, true, "offsets %llu to %llu are not in the log, and no longer in the ring",
             (unsigned long long)ret->next.offset, (unsigned long long)from.offset - 1);

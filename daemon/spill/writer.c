@@ -120,7 +120,7 @@ static void write_done(struct io_request *request, int result)
             writer_full(writer, "writing a block");
             return;
         }
-        if (result == -EINTR || result == -EAGAIN || done > 0) {
+        if (result == -EINTR || result == -EAGAIN || result > 0) {
             request->at += done;
             request->data = (const uint8_t *)request->data + done;
             request->size -= done;

@@ -134,6 +134,13 @@ static int read_mapping(void *context, uint64_t at, void *to, uint32_t size)
     return got == (ssize_t)size ? 0 : got < 0 ? -errno : -ENODATA;
 }
 
+/* Then it is no longer the segment that the frontier points into. */
+static bool is_compacted(struct sp_segment *segment)
+{
+    struct sp_block block;
+    return sp_segment_block(segment, sp_segment_first(), &block) == 0 && (block.header.kind & SP_BLOCK_COMPACTED);
+}
+
 int sp_log_end(struct sp_log *log, struct sp_place *ret_next)
 {
     struct sp_frontier frontier = {0};
@@ -150,7 +157,7 @@ int sp_log_end(struct sp_log *log, struct sp_place *ret_next)
         if (!error) {
             const struct sp_scan_source source = {read_mapping, &log->segment, log->segment.mapped_size};
             struct sp_scan_place place = sp_scan_begin(&log->segment.identity);
-            if (has_frontier && frontier.segment == base && frontier.at > sp_segment_first())
+            if (has_frontier && frontier.segment == base && frontier.at > sp_segment_first() && !is_compacted(&log->segment))
                 place = (struct sp_scan_place){frontier.at, {frontier.position, frontier.offset}, frontier.previous, INT64_MIN};
             while (sp_scan_block(&source, &log->segment.identity, &place, &header, &reason) == 0)
                 ;
