@@ -73,7 +73,7 @@ static void publish(struct world *world, int bursts)
     }
 }
 
-/* Begin, change segments, die, begin again, lose power, begin, stop, begin. */
+/* Begin, change segments, compact, die, begin again, delete, lose power, begin, stop, begin. */
 static void live(uint64_t seed, struct world_figures *figures)
 {
     struct world world;
@@ -81,15 +81,18 @@ static void live(uint64_t seed, struct world_figures *figures)
     world_open(&world, seed, figures);
     world.topic.info.segment_size = 48 << 10;
     world.value_max = 6000;
+    world.topic.info.cleanup = SPATE_CLEANUP_COMPACT;
     run.world = &world;
     run.seed = seed;
     world.disk->on_operation = at_operation;
     world.disk->context = &world;
     (void)world_start(&world);
     publish(&world, 10);
+    world_clean(&world, 0);
     world_kill(&world);
     (void)world_start(&world);
     publish(&world, 6);
+    world_clean(&world, world.durable / 2);
     world_crash(&world, (struct sim_crash){SIM_CRASH_RANDOM, 0, seed});
     (void)world_start(&world);
     publish(&world, 2);

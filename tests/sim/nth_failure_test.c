@@ -35,6 +35,7 @@ static bool live(uint64_t seed, enum sim_kind kind, uint64_t n, int error, struc
 
     world_open(&world, seed, figures);
     world.topic.info.segment_size = 32 << 10;
+    world.topic.info.cleanup = SPATE_CLEANUP_COMPACT;
     world.disk->faults[kind] = (struct sim_fault){n, 1, -error};
     (void)start(&world);
     publish(&world, 4);
@@ -42,6 +43,8 @@ static bool live(uint64_t seed, enum sim_kind kind, uint64_t n, int error, struc
     if (!world.is_over)
         (void)start(&world);
     publish(&world, 3);
+    if (world.is_open)
+        world_clean(&world, 0);
     world_kill(&world);
     if (!world.is_over)
         (void)start(&world);

@@ -51,6 +51,8 @@ static void inject(struct world *world, uint32_t faults)
     }
     if (faults & FAULT_SHORT)
         disk->short_writes = world_below(world, 2) ? 0 : 4;
+    if (faults & FAULT_SHORT)
+        disk->short_grain = world_below(world, 2) ? SP_LOG_GRAIN : SIM_SECTOR;
     if (faults & FAULT_SLOW)
         disk->delay_max = world_below(world, 3) ? 2 * SP_NS_PER_MS : (int64_t)world_below(world, 3 * SP_NS_PER_S);
     if (faults & FAULT_DAMAGE && world_below(world, 20) == 0)
@@ -119,7 +121,9 @@ static void event(struct world *world, uint32_t faults)
                     world_below(world, world->count + 5));
     else if (lot < 970 && !world->may_lose)
         world_probe(world, world_random_crash(world), world_below(world, 2) ? 0 : 1 + world_below(world, 30));
-    else if (lot < 980)
+    else if (lot < 975)
+        world_clean(world, world_below(world, 4) ? 0 : world_below(world, world->durable + 1));
+    else if (lot < 982)
         (void)world_stop(world);
     else if (lot < 990)
         world_kill(world);

@@ -10,6 +10,7 @@
 
 #include "base/align.h"
 #include "base/crc32c.h"
+#include "spill/clean.h"
 
 uint64_t world_below(struct world *world, uint64_t limit)
 {
@@ -99,7 +100,10 @@ static void choose_topic(struct world *world)
     info->compression = world_below(world, 2) ? SPATE_COMPRESSION_LZ4 : SPATE_COMPRESSION_NONE;
     info->segment_size = one_of(world, segments, 5);
     info->segment_age = world_below(world, 4) ? -1 : (int64_t)(20 + world_below(world, 200)) * SP_NS_PER_MS;
-    info->retention_size = info->retention_time = -1;
+    info->retention_size = world_below(world, 2) ? -1 : (int64_t)(2 + world_below(world, 8)) * (int64_t)info->segment_size;
+    info->retention_time = world_below(world, 2) ? -1 : (int64_t)world_below(world, 2 * SP_NS_PER_S);
+    info->tombstone_delay = (int64_t)world_below(world, SP_NS_PER_S);
+    info->cleanup = (uint32_t)world_below(world, 4);
     world->buffer_size = (uint32_t)one_of(world, buffers, 4);
     world->pool_count = (uint32_t)(2 + world_below(world, 12));
     world->ring_config = static_ring_defaults;
@@ -207,9 +211,9 @@ static int claim(struct world *world, struct world_producer *producer)
     struct sp_place place;
 
     record.value_size = (uint32_t)world_below(world, world_below(world, 8) ? 200 : world->value_max);
-    if (world_below(world, 3) == 0) {
+    if (world_below(world, 3) == 0 || world->topic.info.cleanup & SPATE_CLEANUP_COMPACT) {
         record.key = key;
-        record.key_size = (uint32_t)world_below(world, 40);
+        record.key_size = (uint32_t)world_below(world, world->topic.info.cleanup & SPATE_CLEANUP_COMPACT ? 4 : 40);
     }
     const bool is_null = record.key && world_below(world, 4) == 0;
     if (is_null) {
@@ -226,12 +230,18 @@ static int claim(struct world *world, struct world_producer *producer)
     if ((int64_t)(place.position + shape.size - ring->capacity - sp_log_place(ring, SP_LOG_WRITTEN).position) > 0)
         world_violate(world, "offset %" PRIu64 " overwrites what is not in the log", place.offset);
     fill(value, record.value_size, place.offset << 20 ^ static_ring_random(&world->random), world_below(world, 2));
-    fill(key, record.key_size, world_below(world, 16), false);
+    const uint64_t key_id = world_below(world, 16);
+    fill(key, record.key_size, key_id, false);
     uint8_t *at = sp_record_encode(ring->data + (place.position & ring->mask), &record, &shape, world->disk->now);
     if (record.value_size)
         memcpy(at, value, record.value_size);
-    *record_at(world, place.offset) =
-        (struct world_record){.position = place.position, .size = (uint32_t)shape.size, .kind = RECORD_CLAIMED};
+    *record_at(world, place.offset) = (struct world_record){
+        .position = place.position,
+        .size = (uint32_t)shape.size,
+        .kind = RECORD_CLAIMED,
+        .key = record.key == NULL ? 0 : 1 + record.key_size * 16 + (record.key_size ? (uint32_t)key_id : 0),
+        .is_null = is_null,
+    };
     producer->has_claim = true;
     producer->claimed = place.offset;
     world->count = place.offset + 1;
@@ -305,6 +315,11 @@ static void check_failed(struct world *world, struct sp_place written, struct sp
     if (!world->has_failed) {
         world->has_failed = true;
         world->figures->failures++;
+        uint64_t failed = 0;
+        for (int i = 0; i < SIM_KINDS; i++)
+            failed += world->disk->failed[i];
+        if (failed == 0 && !world->may_lose)
+            world_violate(world, "the log has failed, and nothing else has");
         world->failed_written = written;
         world->failed_durable = durable;
     }
@@ -363,7 +378,7 @@ static void check_recovery(struct world *world, const struct recovery *recovery,
         world_violate(world, "%s: recovery found %" PRIu64 " records, of %" PRIu64, when, next.offset, world->count);
         return;
     }
-    if (next.offset >= world->first)
+    if (next.offset >= world->first && !world->was_compacted)
         check_place(world, next, when);
     for (uint64_t i = world->first; i < next.offset; i++)
         if (world->records[i].kind == RECORD_CLAIMED)
@@ -375,7 +390,7 @@ static void check_recovery(struct world *world, const struct recovery *recovery,
         world_violate(world, "%s: recovery ends at offset %" PRIu64 ", and %" PRIu64 " were durable", when, next.offset, durable);
     if (!is_host_new && !world->has_flush_failed && next.offset < written)
         world_violate(world, "%s: recovery ends at offset %" PRIu64 ", and %" PRIu64 " were written", when, next.offset, written);
-    if (recovery->is_short)
+    if (recovery->is_short && world->first < next.offset) /* all of it may have been deleted */
         world_violate(world, "%s: recovery says that durable records are missing, and none is", when);
 }
 
@@ -439,6 +454,7 @@ int world_start(struct world *world)
         return error;
     }
     world->is_open = true;
+    world->start = world->tried = 0;
     world->figures->restarts++;
     world->has_flush_failed = false;
     check(world);
@@ -450,6 +466,8 @@ static void step(struct world *world, int64_t end)
     struct sim_disk *disk = world->disk;
     const int64_t now = disk->io.f->monotonic(&disk->io);
     const uint64_t flushes = flushes_failed(disk);
+    if (world->start > world->writer.start_offset) /* as a worker does */
+        writer_set_start(&world->writer, world->start);
     int64_t due = writer_step(&world->writer, now);
 
     check(world);
@@ -491,6 +509,40 @@ static void drop_daemon(struct world *world)
     world->is_open = false;
     if (sim_disk_files(world->disk))
         world_violate(world, "a writer that was closed left a file open");
+}
+
+static void set_start(void *context, uint64_t offset)
+{
+    struct world *world = context;
+
+    if (offset > world->durable)
+        world_violate(world, "the log is to begin at offset %" PRIu64 ", and %" PRIu64 " are durable", offset, world->durable);
+    world->start = offset;
+    world->first = sp_max(world->first, offset);
+    sp_log_start_set(&world->ring.ring, offset);
+}
+
+void world_clean(struct world *world, uint64_t wanted_start)
+{
+    const struct clean job = {.io = &world->disk->io,
+                              .topic = &world->topic,
+                              .keys_memory = 64 << 10,
+                              .tried = &world->tried,
+                              .say = host_say,
+                              .set_start = set_start,
+                              .context = world};
+    const uint32_t files = sim_disk_files(world->disk);
+    struct clean_result result;
+
+    const int error = clean_partition(&job, sp_log_start(&world->ring.ring), wanted_start, world->durable, &result);
+    tell(world, "cleaned: %d, %" PRIu64 " segments deleted, %" PRIu64 " compacted, %" PRIu64 " records superseded", error,
+         result.segments, result.compacted, result.records_removed);
+    if (sim_disk_files(world->disk) != files)
+        world_violate(world, "the cleaner left a file open");
+    world->was_compacted |= result.compacted > 0; /* then the log does not tell the position of its end */
+    world->figures->deleted += result.segments;
+    world->figures->compacted += result.compacted;
+    world->figures->superseded += result.records_removed;
 }
 
 void world_kill(struct world *world)
@@ -596,7 +648,7 @@ void world_probe(struct world *world, struct sim_crash crash, uint64_t recover_a
             check_recovery(world, &recovery, true, "on an image of the disk");
         world_verify(world, image, recovery.next.offset, "on an image of the disk");
         error = recover(world, image, &again);
-        if (error || again.next.offset != recovery.next.offset || again.next.position != recovery.next.position || again.dropped)
+        if (error || again.next.offset != recovery.next.offset || again.dropped)
             world_violate(world, "recovered again, the log ends at offset %" PRIu64 ", not %" PRIu64, again.next.offset,
                           recovery.next.offset);
         else
@@ -616,6 +668,8 @@ void world_drain(struct world *world)
         if (world->is_open && world->writer.state == SP_LOG_FAILED)
             (void)world_stop(world);
         const int error = world->is_open ? 0 : world_start(world);
+        if (error == -EBADMSG && world->may_lose) /* a version was damaged, and nobody dares to touch that */
+            return;
         if (error && !world->is_over)
             world_violate(world, "a sound disk, and the log does not open: %s", strerror(-error));
         if (world->is_over)
@@ -640,10 +694,11 @@ void world_print(const char *name, const struct world_figures *figures)
         failed += figures->failed[i];
     printf("%s: %" PRIu64 " seeds, %.1f simulated s, %" PRIu64 " operations, %" PRIu64 " records, %" PRIu64 " blocks, %" PRIu64
            " crashes, %" PRIu64 " kills, %" PRIu64 " stops, %" PRIu64 " starts, %" PRIu64 " disk images, %" PRIu64
-           " recoveries cut short; faults: %" PRIu64 " EIO (",
+           " recoveries cut short, %" PRIu64 " segments deleted, %" PRIu64 " compacted, %" PRIu64
+           " records superseded; faults: %" PRIu64 " errors (",
            name, figures->seeds, (double)figures->simulated / 1e9, figures->operations, figures->records, figures->blocks,
            figures->crashes, figures->kills, figures->stops, figures->restarts, figures->images, figures->recoveries_crashed,
-           failed);
+           figures->deleted, figures->compacted, figures->superseded, failed);
     for (int i = 0; i < SIM_KINDS; i++)
         printf("%s%s %" PRIu64, i ? ", " : "", sim_kind_names[i], figures->failed[i]);
     printf("), %" PRIu64 " without room, %" PRIu64 " short, %" PRIu64 " misdirected, %" PRIu64 " bit flips, %" PRIu64

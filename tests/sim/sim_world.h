@@ -21,6 +21,8 @@ struct world_record {
     uint64_t position;
     uint32_t size, crc; /* of all its bytes, as they lie in the ring */
     enum record_kind kind;
+    uint32_t key; /* which; 0: none */
+    bool is_null; /* a tombstone */
     bool is_lost; /* it was written, and a flush failed: nobody need find it any more */
 };
 
@@ -33,6 +35,7 @@ struct world_producer {
 /* What happened, for the line at the end. */
 struct world_figures {
     uint64_t seeds, operations, records, bytes, blocks, crashes, kills, restarts, stops, probes, images, violations;
+    uint64_t deleted, compacted, superseded; /* segments, segments, records */
     uint64_t recoveries_crashed, failed[SIM_KINDS], short_writes, misdirected, flips, no_room, removals, failures, full;
     int64_t simulated; /* ns */
 };
@@ -64,6 +67,9 @@ struct world {
     struct sp_place failed_written, failed_durable;
     bool has_failed;
 
+    bool was_compacted;
+    uint64_t start, tried; /* asked of the writer by the cleaner; the cleaner's own */
+
     bool is_quiet; /* a violation is expected */
     bool is_over;  /* there was one */
     char violation[300];
@@ -92,6 +98,9 @@ void world_run(struct world *world, int64_t ns);
 bool world_stop(struct world *world);
 void world_kill(struct world *world);
 void world_crash(struct world *world, struct sim_crash crash);
+
+/* world_clean: one round of the cleaner: deleting, and compacting where the topic is to be. */
+void world_clean(struct world *world, uint64_t wanted_start);
 
 /* world_probe: were there a crash now, would everything be there afterwards? On a copy of the disk.
  *   recover_at  the first recovery dies at its operation of that number; 0: it does not */
