@@ -184,7 +184,8 @@ int clean_partition(const struct clean *clean, uint64_t start, uint64_t wanted_s
 
     *ret = (struct clean_result){0};
     int error = list(clean, &listing);
-    while (listing.count && listing.segments[listing.count - 1].next > end) /* left, and not durable yet: may be gone after a crash */
+    while (listing.count &&
+           listing.segments[listing.count - 1].next > end) /* left, and not durable yet: may be gone after a crash */
         listing.count--;
     wanted_start = wanted_start < end ? wanted_start : end;
     if (!error && listing.segments)
