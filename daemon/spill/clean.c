@@ -74,27 +74,82 @@ static int look_at(const struct clean *clean, struct clean_segment *segment, str
     return error == -ENODATA ? 0 : error;
 }
 
-/* The newest timestamp in a segment, from its index. INT64_MIN: there is none, or no index. */
-static int64_t newest_in(const struct clean *clean, uint64_t base)
+/* The beginning of a segment's index. Returns 0, -ENODATA (there is none that belongs to it), -errno. */
+static int read_index(const struct clean *clean, uint64_t base, uint64_t salt, struct sp_index_header *ret)
 {
     struct io *io = clean->io;
-    struct sp_index_header header = {0};
     char path[CLEAN_PATH_SIZE];
 
     clean_path(clean, base, "index", path);
     const int file = io->f->open(io, path, O_RDONLY);
     if (file < 0)
-        return INT64_MIN;
-    const int error = io->f->read(io, file, 0, &header, sizeof header);
+        return file == -ENOENT ? -ENODATA : file;
+    const int error = io->f->read(io, file, 0, ret, sizeof *ret);
     io->f->close(io, file);
-    return error || header.magic != SP_INDEX_MAGIC ? INT64_MIN : header.max_timestamp;
+    return error ? error : ret->magic == SP_INDEX_MAGIC && ret->salt == salt ? 0 : -ENODATA;
+}
+
+/* A closed segment without an index is one that a crash kept from being finished: cut it to its end, and make its index, from the headers
+ * of its blocks. One in which they do not lead to where the next segment begins is damaged, and left as it is. */
+static int finish(const struct clean *clean, struct clean_segment *segment, const struct sp_segment_identity *identity,
+                  uint64_t next)
+{
+    struct io *io = clean->io;
+    struct sp_index_maker index;
+    uint64_t at = sizeof(struct sp_segment_header), offset = segment->base;
+    char path[CLEAN_PATH_SIZE];
+
+    clean_path(clean, segment->base, "log", path);
+    const int file = io->f->open(io, path, O_RDWR);
+    if (file < 0)
+        return file;
+    int error = 0;
+    sp_index_begin(&index);
+    while (!error && at < segment->size) {
+        struct sp_block_header header;
+        error = io->f->read(io, file, at, &header, sizeof header);
+        if (error || sp_block_check(&header, identity, segment->size - at) != NULL)
+            break;
+        error = sp_index_note(&index, &header, at);
+        at += sp_block_size(&header);
+        offset = header.base_offset + header.count;
+    }
+    if (!error && offset == next) {
+        if (at < segment->size)
+            error = io->f->truncate(io, file, at);
+        clean_path(clean, segment->base, "index", path);
+        spill_write_index(io, clean->topic, path, &index, identity->salt, at, next);
+        segment->size = at;
+    }
+    sp_index_end(&index);
+    io->f->close(io, file);
+    return error;
+}
+
+/* What there is to know of a closed segment, from the next one's beginning and its own index. */
+static int look_at_closed(const struct clean *clean, struct clean_segment *segment, const struct sp_segment_identity *identity,
+                          uint64_t next, int64_t next_created)
+{
+    struct sp_index_header index = {0};
+
+    segment->next = next;
+    segment->newest = next_created; /* its records were all there when the next one was made */
+    int error = read_index(clean, segment->base, identity->salt, &index);
+    if (error == -ENODATA && identity->record_max) { /* its header was good */
+        error = finish(clean, segment, identity, next);
+        if (!error)
+            error = read_index(clean, segment->base, identity->salt, &index);
+    }
+    if (!error && clean->topic->info.timestamp != SPATE_TIMESTAMP_NONE && index.max_timestamp != INT64_MIN)
+        segment->newest = index.max_timestamp;
+    return error == -ENODATA ? 0 : error;
 }
 
 /* Closed segments, oldest first: all but the newest. */
 static int list(const struct clean *clean, struct listing *listing)
 {
     char path[CLEAN_PATH_SIZE];
-    const bool has_timestamps = clean->topic->info.timestamp != SPATE_TIMESTAMP_NONE;
+    struct sp_segment_identity before = {0};
 
     snprintf(path, sizeof path, "%s/%u", clean->topic->directory, clean->partition);
     int error = clean->io->f->list(clean->io, path, note_segment, listing);
@@ -104,15 +159,9 @@ static int list(const struct clean *clean, struct listing *listing)
     for (uint32_t i = 0; !error && i < listing->count; i++) {
         struct sp_segment_identity identity;
         error = look_at(clean, &listing->segments[i], &identity);
-        if (i == 0)
-            continue;
-        /* a segment's records were all there when the next one was made */
-        struct clean_segment *before = &listing->segments[i - 1];
-        before->next = listing->segments[i].base;
-        before->newest = identity.created;
-        const int64_t newest = has_timestamps ? newest_in(clean, before->base) : INT64_MIN;
-        if (newest != INT64_MIN)
-            before->newest = newest;
+        if (!error && i > 0)
+            error = look_at_closed(clean, &listing->segments[i - 1], &before, listing->segments[i].base, identity.created);
+        before = identity;
     }
     listing->count--;
     return error;

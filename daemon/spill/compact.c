@@ -218,9 +218,7 @@ struct target {
     int64_t first, last;  /* timestamps */
     uint64_t position;    /* of its first record in the ring */
     uint64_t missing;     /* offsets from `next` on that no record stands for */
-    struct sp_index_entry *entries;
-    uint64_t entries_count, entries_room;
-    int64_t max_timestamp;
+    struct sp_index_maker index;
     uint64_t kept;
 };
 
@@ -257,18 +255,9 @@ static int target_flush(struct target *target)
     sp_block_seal(header, target->identity.salt);
     const uint64_t size = sp_block_size(header);
     memset(data + header->stored_size, 0, size - sizeof *header - header->stored_size);
-    if (target->entries_count == target->entries_room) {
-        const uint64_t room = target->entries_room ? 2 * target->entries_room : 64;
-        struct sp_index_entry *entries = realloc(target->entries, room * sizeof *entries);
-        if (!entries)
-            return -ENOMEM;
-        target->entries = entries;
-        target->entries_room = room;
-    }
-    target->entries[target->entries_count++] = (struct sp_index_entry){target->begin, target->max_timestamp, target->at};
-    if (target->last > target->max_timestamp)
-        target->max_timestamp = target->last;
-    const int error = io->f->write(io, target->file, target->at, target->block, (uint32_t)size);
+    int error = sp_index_note(&target->index, header, target->at);
+    if (!error)
+        error = io->f->write(io, target->file, target->at, target->block, (uint32_t)size);
     target->previous = header->header_crc;
     target->at += size;
     target->size = 0;
@@ -343,13 +332,15 @@ static int target_open(struct target *target, const struct clean *clean, const s
     struct sp_segment_header *header = malloc(sizeof *header);
     char path[CLEAN_PATH_SIZE];
 
-    *target = (struct target){.clean = clean,
-                              .source = source,
-                              .file = -1,
-                              .identity = source->identity,
-                              .at = sizeof *header,
-                              .next = source->identity.base_offset,
-                              .max_timestamp = INT64_MIN};
+    *target = (struct target){
+        .clean = clean,
+        .source = source,
+        .file = -1,
+        .identity = source->identity,
+        .at = sizeof *header,
+        .next = source->identity.base_offset,
+    };
+    sp_index_begin(&target->index);
     clean->io->f->random(clean->io, &target->identity.salt, sizeof target->identity.salt);
     clean_path(clean, source->identity.base_offset, "compacting", path);
     target->file = header ? clean->io->f->open(clean->io, path, O_RDWR | O_CREAT | O_TRUNC) : -ENOMEM;
@@ -387,20 +378,8 @@ static int target_finish(struct target *target, uint64_t next)
         error = io->f->sync(io, directory);
     if (error)
         return error;
-    struct sp_index_header header = {.count = target->entries_count,
-                                     .segment_size = target->at,
-                                     .salt = target->identity.salt,
-                                     .max_timestamp = target->max_timestamp,
-                                     .next_offset = next};
-    sp_index_seal(&header, target->entries);
     clean_path(clean, base, "index", to);
-    const int file = io->f->open(io, to, O_RDWR | O_CREAT | O_TRUNC);
-    if (file < 0)
-        return 0; /* slower, that is all */
-    if (io->f->write(io, file, sizeof header, target->entries, (uint32_t)(target->entries_count * sizeof *target->entries)) == 0)
-        (void)io->f->write(io, file, 0, &header, sizeof header);
-    io->f->close(io, file);
-    spill_give(io, clean->topic, to, false);
+    spill_write_index(io, clean->topic, to, &target->index, target->identity.salt, target->at, next);
     return 0;
 }
 
@@ -415,7 +394,7 @@ static void target_close(struct target *target, bool is_kept)
         (void)target->clean->io->f->unlink(target->clean->io, path);
     }
     free(target->block);
-    free(target->entries);
+    sp_index_end(&target->index);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- compacting */

@@ -24,9 +24,6 @@ void segments_close(struct writer *writer);
  * that has to be waited for. */
 bool segments_room(struct writer *writer, uint64_t size, int64_t now);
 
-/* segments_note: a block was put at current->at. */
-void segments_note(struct writer *writer, const struct sp_block_header *header, uint64_t size);
-
 /* segments_step: make the next one ready, finish the one that was left. Returns when to be called again. */
 int64_t segments_step(struct writer *writer, int64_t now);
 

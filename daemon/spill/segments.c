@@ -51,7 +51,7 @@ static void forget(struct writer *writer, struct segment_file *segment)
 {
     if (segment->file >= 0)
         writer->io->f->close(writer->io, segment->file);
-    free(segment->entries);
+    sp_index_end(&segment->index);
     *segment = (struct segment_file){.file = -1};
 }
 
@@ -208,9 +208,9 @@ static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
         .at = sizeof(struct sp_segment_header),
         .prepared = sizeof(struct sp_segment_header),
         .size = writer->spare_size,
-        .max_timestamp = INT64_MIN,
         .opened = now,
     };
+    sp_index_begin(&segment->index);
     memcpy(segment->identity.topic_id, topic->id, sizeof topic->id);
     writer->io->f->random(writer->io, &segment->identity.salt, sizeof segment->identity.salt);
     writer->spare_file = -1;
@@ -258,59 +258,32 @@ bool segments_room(struct writer *writer, uint64_t size, int64_t now)
     return writer->state != SP_LOG_FAILED;
 }
 
-void segments_note(struct writer *writer, const struct sp_block_header *header, uint64_t size)
+void spill_write_index(struct io *io, const struct spill_topic *topic, const char *path, const struct sp_index_maker *index,
+                       uint64_t salt, uint64_t size, uint64_t next_offset)
 {
-    struct segment_file *segment = writer->current;
-    (void)size;
+    const struct sp_index_header header = sp_index_header(index, salt, size, next_offset);
 
-    if (segment->entries_count == 0 || segment->at - segment->indexed >= SP_INDEX_STEP) {
-        if (segment->entries_count == segment->entries_room) {
-            const uint64_t room = segment->entries_room ? 2 * segment->entries_room : 64;
-            struct sp_index_entry *entries = realloc(segment->entries, room * sizeof *entries);
-            if (!entries)
-                return; /* an index with fewer entries is slower, that is all */
-            segment->entries = entries;
-            segment->entries_room = room;
-        }
-        segment->entries[segment->entries_count++] =
-            (struct sp_index_entry){header->base_offset, segment->max_timestamp, segment->at};
-        segment->indexed = segment->at;
-    }
-    if (header->last_timestamp > segment->max_timestamp)
-        segment->max_timestamp = header->last_timestamp;
-}
-
-/* The index is for speed only: a failure to write it is no failure of the log. */
-static void write_index(struct writer *writer, const struct segment_file *segment, uint64_t next_offset)
-{
-    struct sp_index_header header = {.count = segment->entries_count,
-                                     .segment_size = segment->at,
-                                     .salt = segment->identity.salt,
-                                     .max_timestamp = segment->max_timestamp,
-                                     .next_offset = next_offset};
-    char path[PATH_SIZE];
-
-    sp_index_seal(&header, segment->entries);
-    name_segment(writer, segment->identity.base_offset, "index", path);
-    const int file = writer->io->f->open(writer->io, path, O_RDWR | O_CREAT | O_TRUNC);
+    const int file = io->f->open(io, path, O_RDWR | O_CREAT | O_TRUNC);
     if (file < 0)
         return;
-    if (writer->io->f->write(writer->io, file, sizeof header, segment->entries,
-                             (uint32_t)(segment->entries_count * sizeof *segment->entries)) == 0)
-        (void)writer->io->f->write(writer->io, file, 0, &header, sizeof header);
-    writer->io->f->close(writer->io, file);
-    spill_give(writer->io, writer->topic, path, false);
+    if (io->f->write(io, file, sizeof header, index->entries, (uint32_t)(index->count * sizeof *index->entries)) == 0)
+        (void)io->f->write(io, file, 0, &header, sizeof header);
+    io->f->close(io, file);
+    spill_give(io, topic, path, false);
 }
 
 /* The segment that was left: all of it is durable. */
 static void finish_left(struct writer *writer)
 {
     struct segment_file *left = writer->left;
+    char path[PATH_SIZE];
     const int error = left->at < left->size ? writer->io->f->truncate(writer->io, left->file, left->at) : 0;
 
     if (error)
         writer_fail(writer, error, "cutting a segment to its end");
-    write_index(writer, left, writer->current->file >= 0 ? writer->current->identity.base_offset : writer->gathered.offset);
+    name_segment(writer, left->identity.base_offset, "index", path);
+    spill_write_index(writer->io, writer->topic, path, &left->index, left->identity.salt, left->at,
+                      writer->current->file >= 0 ? writer->current->identity.base_offset : writer->gathered.offset);
     forget(writer, left);
 }
 

@@ -186,7 +186,7 @@ static void gathered(struct writer *writer, const struct sp_block_header *header
 {
     const uint64_t size = sp_block_size(header);
 
-    segments_note(writer, header, size);
+    (void)sp_index_note(&writer->current->index, header, writer->current->at);
     writer->current->previous = header->header_crc;
     writer->current->at += size;
     writer->gathered = end;

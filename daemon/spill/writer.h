@@ -37,7 +37,7 @@
 #define SPATED_WRITER_H
 
 #include "io/io.h"
-#include "log/format.h"
+#include "log/index.h"
 #include "ring/extent.h"
 #include "spill/histogram.h"
 #include "spill/pool.h"
@@ -55,6 +55,10 @@ struct spill_topic {
  * gets: whoever
  * is not root gives what he may. */
 void spill_give(struct io *io, const struct spill_topic *topic, const char *path, bool is_directory);
+
+/* spill_write_index: the index of a segment that is finished. For speed only: that it cannot be written is no failure of the log. */
+void spill_write_index(struct io *io, const struct spill_topic *topic, const char *path, const struct sp_index_maker *index,
+                       uint64_t salt, uint64_t size, uint64_t next_offset);
 
 /* What the writer cannot do itself. */
 struct writer_host {
@@ -77,10 +81,8 @@ struct segment_file {
     uint64_t prepared;  /* everything before this place has been written once, or is being written by a block */
     uint32_t preparing; /* bytes behind it that are being written with zeros; 0: none */
     struct io_request prepare;
-    int64_t max_timestamp;
     int64_t opened; /* monotonic */
-    struct sp_index_entry *entries;
-    uint64_t entries_count, entries_room, indexed; /* indexed: place of the last block with an entry */
+    struct sp_index_maker index;
 };
 
 /* A place between two blocks, on disk and in the ring. */

@@ -48,6 +48,13 @@ static void want_durable(struct sp_ring *ring, uint64_t offset)
     sp_log_want(ring, SP_LOG_DURABLE, offset);
 }
 
+/* The log begins at a place that is durable. */
+static void want_deleted(struct sp_ring *ring, uint64_t offset)
+{
+    sp_log_want(ring, SP_LOG_DURABLE, offset);
+    sp_log_want_start(ring, offset);
+}
+
 static bool has_daemon(const struct waiting *waiting)
 {
     const uint64_t owner = atomic_load_explicit(&waiting->ring->header->log.owner, memory_order_acquire); /* E11 owner */
@@ -197,8 +204,7 @@ int spate_delete_records(spate_topic *topic, int32_t partition, int64_t offset, 
         error = sp_fail(-ERANGE, "offset %lld of topic %s, partition %d: records up to %llu are published", (long long)offset,
                         topic->info.name, partition, (unsigned long long)end);
     } else {
-        const struct waiting waiting = {topic, &attachment->ring, offset < 0 ? end : (uint64_t)offset, is_deleted,
-                                        sp_log_want_start};
+        const struct waiting waiting = {topic, &attachment->ring, offset < 0 ? end : (uint64_t)offset, is_deleted, want_deleted};
         error = wait_for(&waiting, timeout);
     }
     sp_detach(topic, (uint32_t)partition, SP_ACCESS_PRODUCE);

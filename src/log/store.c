@@ -56,47 +56,12 @@ int sp_log_sync(int dir_fd)
 
 /* --------------------------------------------------------------------------------------------------------------- index */
 
-void sp_index_begin(struct sp_index_maker *maker)
-{
-    *maker = (struct sp_index_maker){.max_timestamp = INT64_MIN};
-}
-
-void sp_index_end(struct sp_index_maker *maker)
-{
-    free(maker->entries);
-    maker->entries = NULL;
-}
-
-int sp_index_note(struct sp_index_maker *maker, const struct sp_block_header *header, uint64_t at)
-{
-    if (maker->count == 0 || at - maker->noted >= SP_INDEX_STEP) {
-        if (maker->count == maker->room) {
-            const uint64_t room = maker->room ? 2 * maker->room : 64;
-            struct sp_index_entry *entries = realloc(maker->entries, room * sizeof *entries);
-            if (!entries)
-                return sp_fail(-ENOMEM, "no memory for the index of a segment");
-            maker->entries = entries;
-            maker->room = room;
-        }
-        maker->entries[maker->count++] = (struct sp_index_entry){header->base_offset, maker->max_timestamp, at};
-        maker->noted = at;
-    }
-    if (header->last_timestamp > maker->max_timestamp)
-        maker->max_timestamp = header->last_timestamp;
-    return 0;
-}
-
 int sp_index_write(int dir_fd, const struct sp_segment_identity *identity, const struct sp_index_maker *maker, uint64_t size,
                    uint64_t next_offset)
 {
-    struct sp_index_header header = {.count = maker->count,
-                                     .segment_size = size,
-                                     .salt = identity->salt,
-                                     .max_timestamp = maker->max_timestamp,
-                                     .next_offset = next_offset};
+    const struct sp_index_header header = sp_index_header(maker, identity->salt, size, next_offset);
     char name[SP_SEGMENT_NAME_SIZE];
 
-    sp_index_seal(&header, maker->entries);
     sp_segment_name(identity->base_offset, "indexing", name);
     const int fd = sp_open_at(dir_fd, name, MAKE, 0640);
     int error = fd < 0 ? -errno : give_away(fd, dir_fd);

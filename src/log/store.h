@@ -6,18 +6,7 @@
 #define SP_LOG_STORE_H
 
 #include "log/files.h"
-
-/* An index in the making: sp_index_note for each block in order, in front of it. */
-struct sp_index_maker {
-    struct sp_index_entry *entries;
-    uint64_t count, room;
-    uint64_t noted; /* place of the latest entry */
-    int64_t max_timestamp;
-};
-
-void sp_index_begin(struct sp_index_maker *maker);
-int sp_index_note(struct sp_index_maker *maker, const struct sp_block_header *header, uint64_t at);
-void sp_index_end(struct sp_index_maker *maker);
+#include "log/index.h"
 
 /* sp_index_write: the index of a segment, in place of the one that is there.
  *   size         of the segment: the end of its last block

@@ -165,6 +165,8 @@ eventually said 'the configuration is left as it was'
 stop
 expect_status 0
 
+expected() { seq 1 100000; echo "by pwrite"; seq 100001 500000; echo "the last"; }
+
 it "is killed again and again while records are published, and nothing is lost"
 start
 (
@@ -187,10 +189,10 @@ end "$stream"
 expect_status 0
 run produce t --acks durable --quiet <<<"the last"
 run consume t --exit
-(seq 1 100000; echo "by pwrite"; seq 100001 500000; echo "the last") | cmp -s - "$scratch/out" || fail "records were lost, repeated or changed"
+expected | cmp -s - "$scratch/out" || fail "records were lost, repeated or changed"
 stop
 run consume t --log "$log"
-(seq 1 100000; echo "by pwrite"; seq 100001 500000; echo "the last") | cmp -s - "$scratch/out" || fail "the log lost, repeated or changed records"
+expected | cmp -s - "$scratch/out" || fail "the log lost, repeated or changed records"
 
 it "makes the bus anew from its log when the memory is lost"
 rm -rf "${SPATE_DIR:?}"/*
@@ -200,7 +202,7 @@ run produce t --acks durable --quiet <<<"after"
 run consume t --exit --offset -2 -f '%o %s\n'
 expect_out $'500001 the last\n500002 after'
 run consume t --exit
-(seq 1 100000; echo "by pwrite"; seq 100001 500000; echo "the last"; echo after) | cmp -s - "$scratch/out" || fail "the log is another"
+(expected; echo after) | cmp -s - "$scratch/out" || fail "the log is another"
 run topic describe t
 expect_out_like 'segment_size'
 
