@@ -206,8 +206,8 @@ static uint32_t count_expired(const struct clean *clean, const struct listing *l
     return expired;
 }
 
-static int delete_expired(const struct clean *clean, struct listing *listing, uint64_t *start, uint64_t wanted, int64_t now,
-                          struct clean_result *ret)
+static int delete_expired(const struct clean *clean, struct listing *listing, uint64_t *start, uint64_t wanted, uint64_t end,
+                          int64_t now, struct clean_result *ret)
 {
     const uint64_t active_size = listing->segments[listing->count].size;
     uint32_t expired = count_expired(clean, listing, active_size, now);
@@ -219,7 +219,10 @@ static int delete_expired(const struct clean *clean, struct listing *listing, ui
         clean->set_start(clean->context, begin);
         *start = begin;
     }
-    for (expired = 0; expired < listing->count && listing->segments[expired].next <= *start && !error; expired++)
+    /* what is left has something durable in it: it tells recovery where the log goes on */
+    for (expired = 0;
+         expired < listing->count && listing->segments[expired].next <= *start && listing->segments[expired].next < end && !error;
+         expired++)
         error = delete_segment(clean, &listing->segments[expired], ret);
     memmove(listing->segments, listing->segments + expired, (listing->count + 1 - expired) * sizeof *listing->segments);
     listing->count -= expired;
@@ -233,12 +236,11 @@ int clean_partition(const struct clean *clean, uint64_t start, uint64_t wanted_s
 
     *ret = (struct clean_result){0};
     int error = list(clean, &listing);
-    while (listing.count &&
-           listing.segments[listing.count - 1].next > end) /* left, and not durable yet: may be gone after a crash */
+    while (listing.count && listing.segments[listing.count - 1].next > end) /* not durable yet: it may be gone after a crash */
         listing.count--;
     wanted_start = wanted_start < end ? wanted_start : end;
     if (!error && listing.segments)
-        error = delete_expired(clean, &listing, &start, wanted_start, now, ret);
+        error = delete_expired(clean, &listing, &start, wanted_start, end, now, ret);
     else if (!error && wanted_start > start)
         clean->set_start(clean->context, wanted_start);
     if (!error && listing.count && clean->topic->info.cleanup & SPATE_CLEANUP_COMPACT)

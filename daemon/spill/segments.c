@@ -149,8 +149,10 @@ static void prepare_done(struct io_request *request, int result)
     if (writer->state != SP_LOG_FAILED && request->kind == IO_WRITE) {
         segment->preparing = (uint32_t)result & ~(SP_LOG_GRAIN - 1);
         *request = (struct io_request){.kind = IO_FLUSH, .file = segment->file, .done = prepare_done, .owner = writer};
-        writer->io->f->submit(writer->io, request);
-        return;
+        if (segment->preparing) {
+            writer->io->f->submit(writer->io, request);
+            return;
+        }
     }
     segment->prepared += segment->preparing;
     segment->preparing = 0;
