@@ -92,6 +92,9 @@ static void sim_submit(struct io *io, struct io_request *request)
         return;
     }
     check_alignment(disk, request, handle);
+    for (uint32_t i = 0; i < disk->requests_count; i++)
+        if (disk->requests[i].request == request)
+            violate(disk, "a request was submitted while it was under way");
     struct sim_request *mine = &disk->requests[disk->requests_count++];
     *mine = (struct sim_request){.request = request,
                                  .kind = request->kind,
@@ -221,7 +224,9 @@ static void complete(struct sim_disk *disk, uint32_t index)
     struct sim_request mine = disk->requests[index];
     struct io_request *request = mine.request;
 
-    if (request && mine.kind == IO_WRITE && memcmp(mine.data, request->data, request->size) != 0)
+    if (request && (request->kind != mine.kind || request->file != mine.file || request->at != mine.at))
+        violate(disk, "a request was changed while it was under way");
+    else if (request && mine.kind == IO_WRITE && memcmp(mine.data, request->data, request->size) != 0)
         violate(disk, "a buffer was changed while it was being written");
     if (request && mine.kind == IO_WRITE && disk->lie == SIM_LIE_EARLY_WRITE) {
         disk->requests[index].request = NULL;
