@@ -39,29 +39,13 @@ static void files_close(struct io *io, int file)
 static int files_read(struct io *io, int file, uint64_t at, void *to, uint32_t size)
 {
     (void)io;
-    for (uint32_t done = 0; done < size;) {
-        const ssize_t got = pread(file, (uint8_t *)to + done, size - done, (off_t)(at + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -ENODATA;
-        done += (uint32_t)got;
-    }
-    return 0;
+    return sp_read_fully(file, to, size, at);
 }
 
 static int files_write(struct io *io, int file, uint64_t at, const void *from, uint32_t size)
 {
     (void)io;
-    for (uint32_t done = 0; done < size;) {
-        const ssize_t put = pwrite(file, (const uint8_t *)from + done, size - done, (off_t)(at + done));
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return put < 0 ? -errno : -EIO;
-        done += (uint32_t)put;
-    }
-    return 0;
+    return sp_write_fully(file, from, size, at);
 }
 
 static int files_truncate(struct io *io, int file, uint64_t size)

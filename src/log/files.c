@@ -16,19 +16,6 @@
 
 #define LOOK (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY) /* a pipe or a link is refused, not waited for or followed */
 
-int sp_read_fully(int fd, void *to, uint64_t size, uint64_t at)
-{
-    for (uint64_t done = 0; done < size;) {
-        const ssize_t got = pread(fd, (uint8_t *)to + done, size - done, (off_t)(at + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -ENODATA;
-        done += (uint64_t)got;
-    }
-    return 0;
-}
-
 /* A plain file and its size. Returns a descriptor, -errno; -EBADMSG: it is something else. */
 static int open_plain(int dir_fd, const char *name, uint64_t *ret_size)
 {

@@ -61,7 +61,4 @@ struct sp_index_look {
 void sp_index_look_block(struct sp_index_look *look, const struct sp_scan_place *before, uint64_t base_offset);
 void sp_index_look_end(struct sp_index_look *look, const struct sp_scan_place *end);
 
-/* sp_read_fully: size bytes at a place of a file. Returns 0, -ENODATA (it ends before), -errno. */
-int sp_read_fully(int fd, void *to, uint64_t size, uint64_t at);
-
 #endif

@@ -9,6 +9,7 @@
 
 #include "layout/record_layout.h"
 #include "log/blocks.h"
+#include "shm/descriptor.h"
 
 static uint32_t crc_with(const struct sp_block_header *header, uint32_t salt)
 {

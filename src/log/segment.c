@@ -18,19 +18,6 @@
 
 #define INDEX_SIZE_MAX ((uint64_t)1 << 30) /* what a hostile one can make us read */
 
-static int read_all(int fd, void *to, size_t size, uint64_t at)
-{
-    for (size_t done = 0; done < size;) {
-        const ssize_t got = pread(fd, (uint8_t *)to + done, size - done, (off_t)(at + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -ENODATA;
-        done += (size_t)got;
-    }
-    return 0;
-}
-
 static void load_index(struct sp_segment *segment, int dir_fd)
 {
     char name[SP_SEGMENT_NAME_SIZE];
@@ -43,7 +30,7 @@ static void load_index(struct sp_segment *segment, int dir_fd)
     if (fstat(fd, &status) == 0 && status.st_size >= (off_t)sizeof(struct sp_index_header) &&
         (uint64_t)status.st_size <= INDEX_SIZE_MAX) {
         struct sp_index_header *index = malloc((size_t)status.st_size);
-        if (index && read_all(fd, index, (size_t)status.st_size, 0) == 0 && !sp_index_check(index, (uint64_t)status.st_size) &&
+        if (index && sp_read_fully(fd, index, (size_t)status.st_size, 0) == 0 && !sp_index_check(index, (uint64_t)status.st_size) &&
             index->salt == segment->identity.salt)
             segment->index = index;
         else
@@ -64,7 +51,7 @@ int sp_segment_open(struct sp_segment *segment, int dir_fd, uint64_t base_offset
     segment->fd = sp_open_at(dir_fd, name, O_RDONLY | O_NOFOLLOW, 0);
     if (segment->fd < 0)
         return sp_fail(-errno, "cannot open segment %s of the log: %s", segment->path, strerror(errno));
-    int error = fstat(segment->fd, &status) < 0 ? -errno : read_all(segment->fd, &header, sizeof header, 0);
+    int error = fstat(segment->fd, &status) < 0 ? -errno : sp_read_fully(segment->fd, &header, sizeof header, 0);
     const char *reason = error ? NULL : sp_segment_header_check(&header, &segment->identity);
     if (!error && !reason && segment->identity.base_offset != base_offset)
         reason = "its header names another offset: somebody renamed it";
@@ -110,7 +97,7 @@ int sp_segment_block(struct sp_segment *segment, uint64_t at, struct sp_block *r
 
     if (at % SP_LOG_GRAIN != 0 || at >= segment->mapped_size)
         return -ENODATA;
-    int error = read_all(segment->fd, &block.header, sizeof block.header, at);
+    int error = sp_read_fully(segment->fd, &block.header, sizeof block.header, at);
     if (error == -ENODATA)
         return error;
     if (error)

@@ -17,19 +17,6 @@
 
 #define MAKE (O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NOCTTY)
 
-static int write_fully(int fd, const void *from, uint64_t size, uint64_t at)
-{
-    for (uint64_t done = 0; done < size;) {
-        const ssize_t put = pwrite(fd, (const uint8_t *)from + done, size - done, (off_t)(at + done));
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return put < 0 ? -errno : -EIO;
-        done += (uint64_t)put;
-    }
-    return 0;
-}
-
 /* What is made belongs to whom the directory belongs to: root may mend the log of a daemon that is not root. */
 static int give_away(int fd, int dir_fd)
 {
@@ -66,9 +53,9 @@ int sp_index_write(int dir_fd, const struct sp_segment_identity *identity, const
     const int fd = sp_open_at(dir_fd, name, MAKE, 0640);
     int error = fd < 0 ? -errno : give_away(fd, dir_fd);
     if (!error)
-        error = write_fully(fd, &header, sizeof header, 0);
+        error = sp_write_fully(fd, &header, sizeof header, 0);
     if (!error)
-        error = write_fully(fd, maker->entries, maker->count * sizeof *maker->entries, sizeof header);
+        error = sp_write_fully(fd, maker->entries, maker->count * sizeof *maker->entries, sizeof header);
     if (!error && fsync(fd) < 0)
         error = -errno;
     if (fd >= 0)
@@ -96,7 +83,7 @@ int sp_segment_make(struct sp_segment_maker *maker, int dir_fd, const struct sp_
     maker->fd = sp_open_at(dir_fd, name, MAKE, 0640);
     int error = maker->fd < 0 ? -errno : give_away(maker->fd, dir_fd);
     if (!error)
-        error = write_fully(maker->fd, &header, sizeof header, 0);
+        error = sp_write_fully(maker->fd, &header, sizeof header, 0);
     if (!error)
         return 0;
     if (maker->fd >= 0)
@@ -113,11 +100,11 @@ int sp_segment_put(struct sp_segment_maker *maker, const struct sp_block_header 
     own.data_crc = sp_crc32c(0, stored, own.stored_size);
     sp_block_seal(&own, maker->identity.salt);
     const uint64_t size = sp_block_size(&own), used = sizeof own + own.stored_size;
-    int error = write_fully(maker->fd, &own, sizeof own, maker->at);
+    int error = sp_write_fully(maker->fd, &own, sizeof own, maker->at);
     if (!error)
-        error = write_fully(maker->fd, stored, own.stored_size, maker->at + sizeof own);
+        error = sp_write_fully(maker->fd, stored, own.stored_size, maker->at + sizeof own);
     if (!error)
-        error = write_fully(maker->fd, zeros, size - used, maker->at + used);
+        error = sp_write_fully(maker->fd, zeros, size - used, maker->at + used);
     if (error)
         return sp_fail(error, "cannot write a segment: %s", strerror(-error));
     error = sp_index_note(&maker->index, &own, maker->at);
@@ -167,13 +154,13 @@ int sp_frontier_write(int dir_fd, struct sp_frontier *frontier)
     if (!error) {
         const bool is_other_good = sp_read_fully(fd, &other, sizeof other, other_at) == 0 && sp_frontier_check(&other) == NULL &&
                                    other.sequence < frontier->sequence;
-        error = write_fully(fd, zeros, sizeof zeros, at);
+        error = sp_write_fully(fd, zeros, sizeof zeros, at);
         if (!error)
-            error = write_fully(fd, frontier, sizeof *frontier, at);
+            error = sp_write_fully(fd, frontier, sizeof *frontier, at);
         if (!error && fsync(fd) < 0)
             error = -errno;
         if (!error && !is_other_good)
-            error = write_fully(fd, zeros, sizeof zeros, other_at);
+            error = sp_write_fully(fd, zeros, sizeof zeros, other_at);
         if (!error && fsync(fd) < 0)
             error = -errno;
     }

@@ -1,4 +1,4 @@
-/* descriptor.h: file descriptors that are never taken for standard input, output or error.
+/* descriptor.h: file descriptors that are never taken for standard input, output or error; and reading and writing all of it.
  *
  * A program may run with descriptors 0, 1 or 2 closed (daemons close them; `prog >&-`). The next descriptor to be opened gets the free
  * number, and what the program then prints would go into a file of the bus, and ruin it for everybody. So all descriptors of the
@@ -6,6 +6,7 @@
 #ifndef SP_SHM_DESCRIPTOR_H
 #define SP_SHM_DESCRIPTOR_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /* sp_open_at: openat(), closed on exec, and never 0, 1 or 2.
@@ -17,5 +18,10 @@ int sp_open_at(int dir_fd, const char *path, int flags, mode_t mode);
  *   fd   negative: handed on, with errno as it is
  * Returns a descriptor, or -1 with errno set */
 int sp_above_standard(int fd);
+
+/* sp_read_fully, sp_write_fully: pread and pwrite of all of it, over interruptions and short counts.
+ * Return 0, -ENODATA (the file ends before), -errno */
+int sp_read_fully(int fd, void *to, uint64_t size, uint64_t at);
+int sp_write_fully(int fd, const void *from, uint64_t size, uint64_t at);
 
 #endif
