@@ -16,7 +16,7 @@
 #include "ring/extent.h"
 #include "sim_world.h"
 
-#define LIVES 20u
+#define LIVES SIM_WORK(20u)
 #define FULL_SECONDS (14 * 60)
 #define RANDOM 6u /* subsets a place */
 #define ALONE 16u /* writes that are tried alone, at most */

@@ -14,7 +14,7 @@
 
 #include "sim_world.h"
 
-#define SEEDS 1200u
+#define SEEDS SIM_WORK(1200u)
 #define FULL_SECONDS (14 * 60)
 
 static void run_seed(uint64_t seed, struct world_figures *figures)

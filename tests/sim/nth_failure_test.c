@@ -11,7 +11,7 @@
 
 #include "sim_world.h"
 
-#define LIVES 8u
+#define LIVES SIM_WORK(8u)
 
 static int start(struct world *world)
 {

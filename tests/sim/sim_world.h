@@ -15,6 +15,13 @@
 
 #define WORLD_PRODUCERS 3u
 
+/* How much of the default work a build does: with sanitizers all is many times slower. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#define SIM_WORK(amount) ((amount) / 3)
+#else
+#define SIM_WORK(amount) (amount)
+#endif
+
 enum record_kind { RECORD_CLAIMED, RECORD_DATA, RECORD_ABORTED };
 
 struct world_record {
