@@ -279,6 +279,23 @@ static bool is_compacted(const struct open_segment *segment)
            (block.kind & SP_BLOCK_COMPACTED);
 }
 
+/* A segment whose header is no good, although blocks behind it were durable: that is no crash's doing. */
+static bool is_damaged(const struct recover *recover, const struct open_segment *segment, uint64_t base)
+{
+    return segment->reason && recover->has_frontier && base == recover->frontier.segment &&
+           recover->frontier.at > sizeof(struct sp_segment_header);
+}
+
+/* It stays as it is, for `spate log repair`; the log goes on behind what was durable in it. */
+static void keep(struct recover *recover, struct open_segment *segment)
+{
+    say(recover, true, "the segment that ends at offset %llu is damaged: %s; `spate log repair` may mend it",
+        (unsigned long long)recover->frontier.offset, segment->reason);
+    recover->result->next = (struct sp_place){recover->frontier.position, recover->frontier.offset};
+    recover->result->is_short = true;
+    close_segment(segment);
+}
+
 /* Walk the segments from `index` on. recover->result->next is where the log goes on. */
 static int walk(struct recover *recover)
 {
@@ -302,6 +319,10 @@ static int walk(struct recover *recover)
             close_segment(&segment);
             return sp_fail(-EBADMSG, "segment %llu in %s: %s", (unsigned long long)recover->bases[i], recover->path,
                            segment.reason);
+        }
+        if (is_damaged(recover, &segment, recover->bases[i])) {
+            keep(recover, &segment);
+            continue;
         }
         struct sp_scan_place place = sp_scan_begin(&segment.identity);
         at_frontier = at_frontier && !is_compacted(&segment);

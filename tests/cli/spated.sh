@@ -235,6 +235,26 @@ stop
 expect_status 3
 rm -rf "${SPATE_DIR:?}"/* "$log"
 
+it "keeps a segment whose header was damaged, says so, and goes on behind it"
+start
+run topic create v --durable --ring 64K
+seq 1 100 | run produce v --acks durable --quiet
+stop
+printf '\377' | dd of="$log/v/0/00000000000000000000.log" bs=1 seek=40 conv=notrunc 2>/dev/null
+rm -rf "${SPATE_DIR:?}"/*
+start
+said 'the segment that ends at offset 100 is damaged' || fail "it did not say so"
+run produce v --acks durable --quiet <<<"goes on"
+run consume v --exit
+expect_status 3
+expect_out "goes on"
+expect_err_like 'offsets 0\.\.99'
+stop
+run log repair "$log" --yes
+run consume v --log "$log"
+(seq 1 100; echo "goes on") | cmp -s - "$scratch/out" || fail "repair did not bring the records back"
+rm -rf "${SPATE_DIR:?}"/* "$log"
+
 # ---------------------------------------------------------------------------------------------------------------- disks
 
 if [ "$(id -u)" != 0 ] || ! (mkdir -p "$scratch/disk" && mount -t tmpfs -o size=6M none "$scratch/disk") 2>/dev/null; then
