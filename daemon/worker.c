@@ -118,6 +118,11 @@ static bool step(struct partition *partition, int64_t now)
         writer_finish(writer);
         if (may_leave(partition)) {
             note_flushes(partition);
+            if (!is_gone && writer->state == SP_LOG_FULL) {
+                message(true, "topic %s, partition %u: the file system is full: records from offset %llu on are in the ring only",
+                        partition->spill->info.name, partition->number, (unsigned long long)writer->written.next.offset);
+                atomic_store_explicit(&partition->has_failed, true, memory_order_relaxed); /* relaxed: a lone flag */
+            }
             writer_close(writer);
             atomic_store_explicit(&partition->state, PARTITION_LEFT, memory_order_release);
             return false;

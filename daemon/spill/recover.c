@@ -353,9 +353,7 @@ static int walk(struct recover *recover)
                 error = put_aside(recover, i + 1);
             }
         }
-        if (!error && segment.reason && at_frontier) /* its header was damaged, and there are durable records in it */
-            error = put_aside(recover, i);
-        else if (!error)
+        if (!error)
             error = cut(recover, &segment, i, at_frontier ? recover->frontier.at : 0, has_blocks ? place.at : 0);
         close_segment(&segment);
     }

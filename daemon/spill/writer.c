@@ -445,8 +445,9 @@ bool writer_is_idle(const struct writer *writer)
 
 bool writer_is_finished(const struct writer *writer)
 {
-    return writer_is_idle(writer) && (writer->state == SP_LOG_FAILED || (writer->is_closing && writer->frontier_is_clean &&
-                                                                         writer->current->file < 0 && writer->left->file < 0));
+    const bool is_done = writer->frontier_is_clean && writer->current->file < 0 && writer->left->file < 0;
+    const bool is_in_vain = writer->state == SP_LOG_FULL; /* what does not fit stays in the ring */
+    return writer_is_idle(writer) && (writer->state == SP_LOG_FAILED || (writer->is_closing && (is_done || is_in_vain)));
 }
 
 void writer_set_start(struct writer *writer, uint64_t offset)

@@ -276,6 +276,11 @@ said 'the file system is full' || fail "it did not say so"
 published=$(sed -n 's/.*published so far: \([0-9]*\).*/\1/p' "$scratch/err")
 run stat
 expect_status 3
+stop
+expect_status 3
+said 'are in the ring only' || fail "it did not say what it could not write"
+start
+eventually said 'the file system is full'
 mount -o remount,size=64M "$scratch/disk"
 eventually said 'there is room on the file system again'
 run produce f --acks durable --quiet <<<"more"
