@@ -92,7 +92,7 @@ static int make(struct recover *recover)
     int file = error ? error : io->f->open(io, path, O_RDWR | O_CREAT);
     if (file < 0)
         return file;
-    for (uint64_t at = 0; !error && at < 2 * SP_LOG_GRAIN && io->f->size(io, file) < (int64_t)(2 * SP_LOG_GRAIN);
+    for (uint64_t at = 0; !error && at < sizeof zeros * 2 && io->f->size(io, file) < (int64_t)(sizeof zeros * 2);
          at += SP_LOG_GRAIN)
         error = io->f->write(io, file, at, zeros, sizeof zeros);
     io->f->close(io, file);

@@ -368,7 +368,7 @@ int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *
 {
     const bool was_in_log = lane->in_log;
     const uint64_t before = position_of(lane);
-    uint64_t offset;
+    uint64_t offset = 0;
 
     int error = lane->is_spilling ? find_in_log(consumer, lane, start, value, &offset) : 0;
     if (error == 0) {

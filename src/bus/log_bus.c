@@ -71,7 +71,7 @@ static int read_topic(const struct spate_topic *topic, const char *name, struct 
 
 int sp_log_bus_topic(struct spate_topic *topic, const char *name)
 {
-    struct sp_log_topic stored;
+    struct sp_log_topic stored = {0};
     struct spate_topic_config config;
 
     int error = read_topic(topic, name, &stored, &config);

@@ -201,7 +201,7 @@ enum sp_index_state sp_index_read(int dir_fd, const struct sp_segment_identity *
 {
     const uint64_t most = sizeof(struct sp_index_header) + (segment_size / SP_LOG_GRAIN + 1) * sizeof(struct sp_index_entry);
     char name[SP_SEGMENT_NAME_SIZE];
-    uint64_t size;
+    uint64_t size = 0;
 
     *ret = NULL;
     *ret_reason = NULL;

@@ -254,7 +254,7 @@ int sp_log_seek(struct sp_log *log, uint64_t offset)
 
 int sp_log_seek_time(struct sp_log *log, int64_t time, uint64_t end)
 {
-    uint64_t base;
+    uint64_t base = 0;
 
     log->raw = NULL;
     int error = sp_log_first(log, &base);
@@ -307,7 +307,7 @@ static int step_over_damage(struct sp_log *log, uint64_t end)
     const struct sp_scan_source source = {read_mapping, &log->segment, log->segment.mapped_size};
     struct sp_scan_place found;
     struct sp_block block;
-    uint64_t base;
+    uint64_t base = 0;
 
     log->lost_first = log->next_offset;
     log->lost_next = end;
@@ -343,8 +343,8 @@ static bool holds(const struct sp_block *block, uint64_t offset)
 
 int sp_log_next(struct sp_log *log, uint64_t end)
 {
-    struct sp_block block;
-    uint64_t base;
+    struct sp_block block = {0};
+    uint64_t base = 0;
 
     if (log->next_offset >= end)
         return -ENODATA;

@@ -42,8 +42,8 @@ static void load_index(struct sp_segment *segment, int dir_fd)
 int sp_segment_open(struct sp_segment *segment, int dir_fd, uint64_t base_offset, const uint8_t *topic_id, const char *shown)
 {
     char name[SP_SEGMENT_NAME_SIZE];
-    struct sp_segment_header header;
-    struct stat status;
+    struct sp_segment_header header = {0};
+    struct stat status = {0};
 
     *segment = (struct sp_segment){.fd = -1};
     sp_segment_name(base_offset, "log", name);
