@@ -13,11 +13,17 @@
 
 #include "cli/tool.h"
 
-#define FIO                                                                                                                       \
-    "fio --name=log --filename='%s/spate-bench-fio' --size=512m --ioengine=io_uring --direct=1 --rw=write --bs=256k --iodepth=8 " \
-    "--overwrite=1 --time_based --loops=1000000 --runtime=%.0fms %s --output-format=json 2>/dev/null"
+#define FIO                                                                                                           \
+    "fio --name=log --filename='%s/spate-bench-fio' --ioengine=io_uring --direct=1 --rw=write --bs=256k --iodepth=8 " \
+    "--runtime=%.0fms %s --output-format=json 2>/dev/null"
 
-int device_write(const char *directory, bool flush, double seconds, double *ret_rate)
+static const char *const modes[] = {
+    [DEVICE_OVERWRITE] = "--size=512m --overwrite=1 --time_based --loops=1000000",
+    [DEVICE_OVERWRITE_FLUSHED] = "--size=512m --overwrite=1 --time_based --loops=1000000 --fdatasync=1",
+    [DEVICE_NEW_FILE] = "--size=4g --fallocate=native", /* ends with its time, or where the file does */
+};
+
+int device_write(const char *directory, enum device_mode mode, double seconds, double *ret_rate)
 {
     char line[1024], path[512];
 
@@ -26,7 +32,7 @@ int device_write(const char *directory, bool flush, double seconds, double *ret_
         return 0;
     if (seconds < 0.5)
         seconds = 0.5;
-    snprintf(line, sizeof line, FIO, directory, seconds * 1000, flush ? "--fdatasync=1" : "");
+    snprintf(line, sizeof line, FIO, directory, seconds * 1000, modes[mode]);
     FILE *pipe = popen(line, "re");
     if (!pipe)
         return tool_error("cannot run fio: %s", strerror(errno)), -1;
