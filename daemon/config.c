@@ -33,9 +33,8 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
-/* Debian's inih can be told when the program runs how long a line may be (200 bytes otherwise, too few for many a path). Elsewhere
- * that was
- * decided when inih was built, and there is no such variable. */
+/* Debian's inih can be told when the program runs how long a line may be (200 bytes otherwise, too few for many a path). Elsewhere that
+ * was decided when inih was built, and there is no such variable. */
 extern int ini_max_line __attribute__((weak));
 
 /* ---------------------------------------------------------------------------------------------------------- the table */

@@ -5,18 +5,15 @@
  *     memory = 64M            ; for each thread
  *
  * WHY INI, BY INIH. It has sections, as the parts of the daemon need them ([bus], [log], later [kafka] and [cluster]), and nothing needs
- * more nesting than that; people write it without looking anything up. inih is small, maintained and packaged everywhere. It passes
- * over in
- * silence what an administrator would want to hear of, so the file goes to it line by line through a reader of ours (config.c), and these
- * are refused with the number of the line: what is not `key = value`, [section] or comment; unknown sections and keys, also in sections
- * without keys; keys given twice; text behind a [section]; lines too long for inih, which cuts them in two; control characters, NUL among
- * them; files that are not UTF-8 or another 8-bit text.
+ * more nesting than that; people write it without looking anything up. inih is small, maintained and packaged everywhere. It passes over
+ * in silence what an administrator would want to hear of, so the file goes to it line by line through a reader of ours (config.c), and
+ * these are refused with the number of the line: what is not `key = value`, [section] or comment; unknown sections and keys, also in
+ * sections without keys; keys given twice; text behind a [section]; lines too long for inih, which cuts them in two; control characters,
+ * NUL among them; files that are not UTF-8 or another 8-bit text.
  *
- * THE FORMAT. Comments begin with ; or # on a line of their own, or with ; behind a blank. `key: value` is the same as `key =
- * value`. Blanks
- * around lines, keys and values do not count, neither do a byte order mark, the CR of a CRLF and a missing newline at the end; a
- * value ends
- * with its line. There are no quotes and no escapes. A section may come several times.
+ * THE FORMAT. Comments begin with ; or # on a line of their own, or with ; behind a blank. `key: value` is the same as `key = value`.
+ * Blanks around lines, keys and values do not count, neither do a byte order mark, the CR of a CRLF and a missing newline at the end; a
+ * value ends with its line. There are no quotes and no escapes. A section may come several times.
  *
  * One table in config.c drives all of this. Called by main, on one thread; inih's settings are the process's. */
 #ifndef SPATED_CONFIG_H

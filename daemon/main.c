@@ -1,10 +1,8 @@
 /* main.c: spated, the daemon beside the ring: its command line, its place in the system, its beginning and its end.
  *
  * Runs in the foreground; whoever starts it (systemd, a container, a shell) keeps it. SIGTERM and SIGINT end it when everything is
- * written
- * and flushed, SIGHUP reads the configuration again. Messages go to standard error, one line each, with the priority prefixes that
- * systemd
- * understands when it is the reader. */
+ * written and flushed, SIGHUP reads the configuration again. Messages go to standard error, one line each, with the priority prefixes
+ * that systemd understands when it is the reader. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>

@@ -1,10 +1,8 @@
 /* supervisor.h: which topics have logs, and who writes them.
  *
- * Looks at the bus now and then for durable topics that came or went, recovers their logs, hands their partitions to workers, and
- * takes back
- * what was deleted. When it starts, topics that are in the log directory and not on the bus are made there anew: after a reboot the
- * memory is
- * gone, and the log is all there is. One thread, the daemon's first. */
+ * Looks at the bus now and then for durable topics that came or went, recovers their logs, hands their partitions to workers, and takes
+ * back what was deleted. When it starts, topics that are in the log directory and not on the bus are made there anew: after a reboot the
+ * memory is gone, and the log is all there is. One thread, the daemon's first. */
 #ifndef SPATED_SUPERVISOR_H
 #define SPATED_SUPERVISOR_H
 

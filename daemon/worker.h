@@ -1,13 +1,12 @@
 /* worker.h: a thread that writes the logs of many partitions.
  *
  * Each worker has an io, a pool of buffers and its partitions; nothing of these is shared, so nothing is locked but the list of what
- * comes
- * and goes, which the supervisor changes. The worker looks at all its partitions, starts what can be started, and waits for what is done.
+ * comes and goes, which the supervisor changes. The worker looks at all its partitions, starts what can be started, and waits for what is
+ * done.
  *
- * SLEEP. Like a network driver it is woken by the first record and then looks by itself: while anything was written in the last
- * tenth of a
- * second it looks every millisecond at least, and publishing costs producers nothing; only when nothing comes any more does it ask to be
- * woken. Whoever waits for a watermark always wakes it. */
+ * SLEEP. Like a network driver it is woken by the first record and then looks by itself: while anything was written in the last tenth of
+ * a second it looks every millisecond at least, and publishing costs producers nothing; only when nothing comes any more does it ask to
+ * be woken. Whoever waits for a watermark always wakes it. */
 #ifndef SPATED_WORKER_H
 #define SPATED_WORKER_H
 

@@ -1,9 +1,8 @@
 /* io.h: the seam between the log and the world: files, the clock, random bytes.
  *
- * All of the daemon's log code reaches disk and time through this table and nothing else, so that it runs unchanged on a simulated
- * disk that
- * tears writes, loses what was not flushed, fills up and fails (tests/sim). Two real ones: uring.c, and plain.c where io_uring is not
- * allowed. What is on the hot path (writing, flushing, allocating) is asynchronous; what is rare is not.
+ * All of the daemon's log code reaches disk and time through this table and nothing else, so that it runs unchanged on a simulated disk
+ * that tears writes, loses what was not flushed, fills up and fails (tests/sim). Two real ones: uring.c, and plain.c where io_uring is
+ * not allowed. What is on the hot path (writing, flushing, allocating) is asynchronous; what is rare is not.
  *
  * Paths are relative to the log directory. One io belongs to one thread; `done` is called from io_wait on that thread. */
 #ifndef SPATED_IO_H

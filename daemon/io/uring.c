@@ -1,9 +1,8 @@
 /* uring.c: io.h through io_uring.
  *
- * One ring per thread, completions taken only when the thread waits (DEFER_TASKRUN), no polling kernel thread. Writes and flushes
- * are never
- * linked: a chain ends where a submission ends, and a short write would cancel the flush behind it. What does not fit into the submission
- * queue is submitted first; the completion queue holds all that can be in flight.
+ * One ring per thread, completions taken only when the thread waits (DEFER_TASKRUN), no polling kernel thread. Writes and flushes are
+ * never linked: a chain ends where a submission ends, and a short write would cancel the flush behind it. What does not fit into the
+ * submission queue is submitted first; the completion queue holds all that can be in flight.
  *
  * Source: the discipline is io_uring's manual pages' and what other logs learnt with it. */
 #include <errno.h>

@@ -1,23 +1,19 @@
 /* clean.h: keeping a partition's log within its bounds: deleting old segments, deleting records on demand, compacting by key.
  *
- * Works on segments that are closed, and never on the one that is being written, which is the newest. So it needs nothing of the
- * writer but
- * to be told where the log begins. Runs beside it, on the cleaner's thread, through an io of its own; in the simulator on the same
+ * Works on segments that are closed, and never on the one that is being written, which is the newest. So it needs nothing of the writer
+ * but to be told where the log begins. Runs beside it, on the cleaner's thread, through an io of its own; in the simulator on the same
  * thread.
  *
  * DELETING takes whole segments, oldest first; delete-records moves the beginning of the log into a segment, which goes when all of it is
  * below. Readers are told by the ring's log words before a file is removed.
  *
  * COMPACTING keeps of each key the record with the highest offset, in the closed segments. A segment is copied without the records that a
- * newer one of their key supersedes, into a file of another name, made durable, and renamed over the old one; so at every moment one
- * of the
- * two is there, and with it the newest value of each key. Offsets that are missing then are covered by aborted records. A record
- * with a null
- * value deletes its key; it is kept for tombstone_delay, so that readers who are behind see it. Records without a key are kept.
+ * newer one of their key supersedes, into a file of another name, made durable, and renamed over the old one; so at every moment one of
+ * the two is there, and with it the newest value of each key. Offsets that are missing then are covered by aborted records. A record with
+ * a null value deletes its key; it is kept for tombstone_delay, so that readers who are behind see it. Records without a key are kept.
  *
- * What has been compacted says so in its blocks. It is done again when at least as much has been added as there was. Memory is
- * bounded: keys
- * are held as 128-bit hashes (XXH3 with a random seed) in a table of a fixed size; segments that would overfill it wait for the next
+ * What has been compacted says so in its blocks. It is done again when at least as much has been added as there was. Memory is bounded:
+ * keys are held as 128-bit hashes (XXH3 with a random seed) in a table of a fixed size; segments that would overfill it wait for the next
  * round.
  *
  * Source: Kafka's log cleaner. */

@@ -1,9 +1,8 @@
 /* compact.c: the closed segments of a partition without the records that newer ones of their key supersede; see clean.h.
  *
  * Two passes: over what was added since the last time, to learn the newest offset of each key in it; then over all, copying what is not
- * superseded. Records are read through a reader like any consumer's (ring/reader.h): their bytes are input, and what makes no sense
- * ends the
- * compaction of that segment, which stays as it is. Runs on the cleaner's thread. */
+ * superseded. Records are read through a reader like any consumer's (ring/reader.h): their bytes are input, and what makes no sense ends
+ * the compaction of that segment, which stays as it is. Runs on the cleaner's thread. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
-/* internal.h: what the three files of a writer share: writer.c (gathering and writing), segments.c (changing files), flush.c
- * (flushing and
- * the frontier). */
+/* internal.h: what the three files of a writer share: writer.c (gathering and writing), segments.c (changing files), flush.c (flushing
+ * and the frontier). */
 #ifndef SPATED_SPILL_INTERNAL_H
 #define SPATED_SPILL_INTERNAL_H
 
@@ -19,9 +18,8 @@ void writer_submit_slot(struct writer *writer, struct writer_slot *slot, uint64_
 int segments_open(struct writer *writer);
 void segments_close(struct writer *writer);
 
-/* segments_room: make sure that the current segment has room for a block of `size` bytes, entering the next one if not. Returns
- * false while
- * that has to be waited for. */
+/* segments_room: make sure that the current segment has room for a block of `size` bytes, entering the next one if not. Returns false
+ * while that has to be waited for. */
 bool segments_room(struct writer *writer, uint64_t size, int64_t now);
 
 /* segments_step: make the next one ready, finish the one that was left. Returns when to be called again. */

@@ -1,11 +1,9 @@
 /* recover.h: what a partition's directory holds when the daemon starts: where its log ends, and making it sound again.
  *
- * Runs before a writer is opened, and after any crash; if it is itself cut short at any point it can simply run again. Everything
- * below the
- * frontier was flushed and is not read here: closed segments may be large. What follows it was written after the latest frontier, perhaps
- * acknowledged, perhaps not: it is walked block by block. The first block that is missing or bad ends the log. What a crash can
- * leave behind
- * that place (writes reach the disk in any order) was never acknowledged; it is put aside, and said. */
+ * Runs before a writer is opened, and after any crash; if it is itself cut short at any point it can simply run again. Everything below
+ * the frontier was flushed and is not read here: closed segments may be large. What follows it was written after the latest frontier,
+ * perhaps acknowledged, perhaps not: it is walked block by block. The first block that is missing or bad ends the log. What a crash can
+ * leave behind that place (writes reach the disk in any order) was never acknowledged; it is put aside, and said. */
 #ifndef SPATED_RECOVER_H
 #define SPATED_RECOVER_H
 

@@ -9,8 +9,7 @@
 #include <string.h>
 
 /* Segments are allocated whole, so the first ones are small, and each is twice as large as the one before up to the topic's size: a
- * partition
- * in which little happens takes little. */
+ * partition in which little happens takes little. */
 #define SEGMENT_FIRST ((uint64_t)4 << 20)
 
 #define PATH_SIZE (SPATE_TOPIC_NAME_MAX + 64)

@@ -1,30 +1,24 @@
 /* writer.h: one partition's log as it is being written: from the ring into blocks, into segments, to the device.
  *
  * A writer is event code: writer_step looks at what the ring has and what the disk is ready for, starts what can be started and returns;
- * completions come from io_wait. Nothing in it blocks, but for the rare synchronous calls of io.h at the change of a segment.
- * Everything it
- * knows of the world comes through the io and the ring, so the simulator runs it as it is. One thread per writer.
+ * completions come from io_wait. Nothing in it blocks, but for the rare synchronous calls of io.h at the change of a segment. Everything
+ * it knows of the world comes through the io and the ring, so the simulator runs it as it is. One thread per writer.
  *
  *     ring ---gathered--> buffers ---written--> file system ---durable--> device
  *
  * Three places move through the log, and never back. `gathered`: copied into a buffer. `written`: the write of everything before has
  * succeeded; told to producers, who may now overwrite it in the ring. `durable`: a flush that began after that has come back.
  *
- * GROUP COMMIT. One flush is in flight at a time; what is written meanwhile is the next group. A flush begins when somebody waits
- * for it, or
- * always, or when its interval is over, as the topic says.
+ * GROUP COMMIT. One flush is in flight at a time; what is written meanwhile is the next group. A flush begins when somebody waits for it,
+ * or always, or when its interval is over, as the topic says.
  *
- * LINGER. A block takes at least 4 KiB of the file, so a lone record waits a little for company, unless somebody waits for it, and
- * while a
- * write is under way until that is done. With nobody waiting it is the kernel's page cache that it waits for elsewhere; here it is
- * the ring,
- * which outlives the daemon.
+ * LINGER. A block takes at least 4 KiB of the file, so a lone record waits a little for company, unless somebody waits for it, and while
+ * a write is under way until that is done. With nobody waiting it is the kernel's page cache that it waits for elsewhere; here it is the
+ * ring, which outlives the daemon.
  *
- * SEGMENTS. The next one is allocated while the present one is written, under the name `spare`, and gets its own when it is entered.
- * It is
- * not durable before its directory entry is; both are part of the next flush. The one that was left is flushed, cut to its end and
- * given an
- * index.
+ * SEGMENTS. The next one is allocated while the present one is written, under the name `spare`, and gets its own when it is entered. It
+ * is not durable before its directory entry is; both are part of the next flush. The one that was left is flushed, cut to its end and
+ * given an index.
  *
  * PREPARING. Blocks that are written for the first time make the file system note that they are, in its journal, and the flush behind them
  * has to wait for that. Where small groups are flushed one after the other, the next stretch of the segment is therefore written with zeros
@@ -51,9 +45,8 @@ struct spill_topic {
     struct spate_topic_info info;
 };
 
-/* spill_give: let those read a file or directory of the log who may read the topic's rings. The owner is the topic's. As good as it
- * gets: whoever
- * is not root gives what he may. */
+/* spill_give: let those read a file or directory of the log who may read the topic's rings. The owner is the topic's. As good as it gets:
+ * whoever is not root gives what he may. */
 void spill_give(struct io *io, const struct spill_topic *topic, const char *path, bool is_directory);
 
 /* spill_write_index: the index of a segment that is finished. For speed only: that it cannot be written is no failure of the log. */
@@ -168,9 +161,8 @@ int writer_open(struct writer *writer, struct io *io, struct spill_pool *pool, s
                 const struct spill_topic *topic, uint32_t partition, const struct writer_host *host, struct sp_place next,
                 uint64_t start_offset, uint64_t sequence);
 
-/* writer_step: do what can be done now. Returns the monotonic time at which to call again if nothing happens before (INT64_MAX:
- * never; at or
- * below now: at once). */
+/* writer_step: do what can be done now. Returns the monotonic time at which to call again if nothing happens before (INT64_MAX: never; at
+ * or below now: at once). */
 int64_t writer_step(struct writer *writer, int64_t now);
 
 /* writer_finish: from now on write and flush everything at once. writer_is_finished: that is done, or has failed. */

@@ -1,13 +1,10 @@
 /* consumer_log.c: a lane that reads what the ring has no more: from the log, and back into the ring.
  *
  * Blocks of the log hold records in ring format, and say where in the ring they lay. So the lane's reader reads them where they are
- * mapped,
- * as it reads the ring; and between two blocks the lane knows its exact place in the ring, and is back there as soon as that place
- * still is
- * (or again). It enters when at least a quarter of the ring is left between it and what is overwritten next, or when the log has no more:
- * what is written last to the log is in the ring, since producers wait for it. A poll gives records of one block at most, so that
- * its views
- * stay where they are. Runs in the consumer's thread. */
+ * mapped, as it reads the ring; and between two blocks the lane knows its exact place in the ring, and is back there as soon as that
+ * place still is (or again). It enters when at least a quarter of the ring is left between it and what is overwritten next, or when the
+ * log has no more: what is written last to the log is in the ring, since producers wait for it. A poll gives records of one block at
+ * most, so that its views stay where they are. Runs in the consumer's thread. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

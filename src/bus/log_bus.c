@@ -3,8 +3,7 @@
  * All that the rest of src/bus works on is there, in memory of this process: a bus file with one participant, a topic file made from the
  * log's, and for each partition a ring of the smallest size that is empty and begins where the log ends. So a consumer reads the log like
  * that of any other topic, comes to its end, enters the ring, and waits there for what never comes. Where the log ends is found as
- * recovery
- * finds it; nothing on disk is changed. Any thread; locks of the topic as elsewhere. */
+ * recovery finds it; nothing on disk is changed. Any thread; locks of the topic as elsewhere. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -11,9 +11,8 @@
  * refuses the file and says so. Older versions stay readable for ever; tests/golden holds one of each.
  *
  * A SEGMENT is allocated at its full size and never extended while it is written; what is behind its last block is zero, or whatever was
- * written and not acknowledged before a crash. When it is closed it is cut to its end. Closed segments never change; compaction
- * writes new
- * ones.
+ * written and not acknowledged before a crash. When it is closed it is cut to its end. Closed segments never change; compaction writes
+ * new ones.
  *
  * Segment header, 4096 bytes:
  * off size field

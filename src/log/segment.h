@@ -1,9 +1,8 @@
 /* segment.h: one segment of a log, mapped read-only: its blocks, and where an offset or a time is.
  *
- * For readers in any process, of a log that the daemon is writing, or of a copy. One thread per handle. Headers are read by pread
- * and then
- * judged, data through the mapping and only where a judged header said that it is: the daemon cuts a segment behind its last block, and
- * touching what was cut would end the process. */
+ * For readers in any process, of a log that the daemon is writing, or of a copy. One thread per handle. Headers are read by pread and
+ * then judged, data through the mapping and only where a judged header said that it is: the daemon cuts a segment behind its last block,
+ * and touching what was cut would end the process. */
 #ifndef SP_LOG_SEGMENT_H
 #define SP_LOG_SEGMENT_H
 
