@@ -226,7 +226,7 @@ static int run_bus(struct spate_bus *bus, struct config *config, const struct da
     if (!error)
         error = supervisor_start(&supervisor, bus, config, log_dir, log_fd);
     if (error)
-        return tool_error("%s", spate_last_error()); /* the process ends: nothing has to be taken back */
+        _exit(tool_error("%s", spate_last_error())); /* threads may be at work: nothing is taken back from under them */
     message(false, "bus %s, log %s: ready (%s%s, %u thread%s)", spate_bus_path(bus), log_dir, supervisor.workers[0].io->name,
             supervisor.workers[0].io->is_direct ? ", direct" : "", supervisor.workers_count,
             supervisor.workers_count == 1 ? "" : "s");

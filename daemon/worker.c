@@ -112,7 +112,10 @@ static bool may_leave(const struct partition *partition)
 static bool step(struct partition *partition, int64_t now)
 {
     struct writer *writer = &partition->writer;
+    const uint64_t start = atomic_load_explicit(&partition->start, memory_order_relaxed); /* relaxed: a lone number that grows */
 
+    if (start > writer->start_offset)
+        writer_set_start(writer, start);
     if (atomic_load_explicit(&partition->state, memory_order_acquire) == PARTITION_LEAVING) {
         const bool is_gone = atomic_load_explicit(&partition->is_gone, memory_order_relaxed); /* relaxed: see may_leave */
         writer_finish(writer);
@@ -127,12 +130,10 @@ static bool step(struct partition *partition, int64_t now)
             atomic_store_explicit(&partition->state, PARTITION_LEFT, memory_order_release);
             return false;
         }
+        partition->due = now + SP_NS_PER_MS;
         if (is_gone)
             return true; /* nothing more is begun */
     }
-    const uint64_t start = atomic_load_explicit(&partition->start, memory_order_relaxed); /* relaxed: a lone number that grows */
-    if (start > writer->start_offset)
-        writer_set_start(writer, start);
     partition->due = writer_step(writer, now);
     if (writer->gathered.offset != partition->seen || writer->in_flight) {
         partition->seen = writer->gathered.offset;
@@ -171,7 +172,10 @@ static bool has_something(const struct worker *worker)
         if (sp_log_wanted(writer->ring, SP_LOG_DURABLE) > writer->durable.next.offset && !writer->flushing && !writer->in_flight &&
             writer->durable.next.offset < writer->gathered.offset)
             return true;
-        if (sp_ring_is_committed(writer->ring, writer->gathered) && !writer->pending_since && !writer->in_flight)
+        const uint64_t offset = writer->gathered.offset;
+        const bool is_wanted =
+            sp_log_wanted(writer->ring, SP_LOG_WRITTEN) > offset || sp_log_wanted(writer->ring, SP_LOG_DURABLE) > offset;
+        if (sp_ring_is_committed(writer->ring, writer->gathered) && !writer->in_flight && (!writer->pending_since || is_wanted))
             return true;
     }
     return false;

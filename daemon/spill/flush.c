@@ -167,7 +167,7 @@ static int64_t frontier_step(struct writer *writer, int64_t now)
     if (writer->frontier_busy)
         return WRITER_NEVER;
     if (is_all_done(writer)) {
-        if (!writer->frontier_is_clean)
+        if (!writer->frontier_is_clean || writer->frontier_due)
             write_frontier(writer, true, now);
         return WRITER_NEVER;
     }

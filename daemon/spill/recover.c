@@ -415,6 +415,8 @@ void recover_fit(const struct sp_ring *ring, const struct spill_topic *topic, ui
 
     if (ret->is_new)
         ret->next = (struct sp_place){0, 0};
+    else /* records that were deleted stay so, though the frontier that says it was not written any more */
+        ret->start_offset = sp_max(ret->start_offset, sp_min(sp_log_start(ring), ret->next.offset));
     if (ret->next.offset == written.offset && ret->next.position == written.position)
         return;
     /* Blocks that were written, and the daemon died before it said so: the ring still has these records. */
@@ -430,6 +432,10 @@ void recover_fit(const struct sp_ring *ring, const struct spill_topic *topic, ui
     if (from.offset > ret->next.offset && !ret->is_new)
         say(&recover, true, "offsets %llu to %llu are not in the log, and no longer in the ring",
             (unsigned long long)ret->next.offset, (unsigned long long)from.offset - 1);
+    if (!ret->is_new && from.offset < ret->next.offset) { /* nobody honest says so: what is in the log stays as it is */
+        say(&recover, true, "the ring says that less was written than the log has: it goes on where the log ends");
+        return;
+    }
     if (ret->is_new)
         ret->start_offset = from.offset;
     ret->next = from;

@@ -284,7 +284,12 @@ static int64_t look_into(struct writer *writer, const struct sp_extent *extent, 
         writer->host->repair(writer->host->context);
     } else if (judgement.verdict == SP_VERDICT_DAMAGED) {
         const uint64_t first = writer->gathered.offset;
-        writer->gathered = sp_ring_next_boundary(writer->ring, writer->gathered);
+        const struct sp_place next = sp_ring_next_boundary(writer->ring, writer->gathered);
+        if (next.offset < first || next.position <= writer->gathered.position || next.offset > INT64_MAX) {
+            writer_fail(writer, -EBADMSG, "reading the ring, which is damaged beyond repair,");
+            return WRITER_NEVER;
+        }
+        writer->gathered = next;
         say(writer, true, "the ring is damaged: offsets %llu to %llu are not in the log", (unsigned long long)first,
             (unsigned long long)writer->gathered.offset - 1);
     }
@@ -318,7 +323,7 @@ static int64_t gather(struct writer *writer, int64_t now)
         if (writer->large.raw_size) {
             slot = writer_take_slot(writer);
             if (!slot)
-                return now; /* others have the buffers: soon */
+                return now + SP_NS_PER_MS; /* others have the buffers */
             put_piece(writer, slot);
             continue;
         }
@@ -445,7 +450,7 @@ bool writer_is_idle(const struct writer *writer)
 
 bool writer_is_finished(const struct writer *writer)
 {
-    const bool is_done = writer->frontier_is_clean && writer->current->file < 0 && writer->left->file < 0;
+    const bool is_done = writer->frontier_is_clean && !writer->frontier_due && writer->current->file < 0 && writer->left->file < 0;
     const bool is_in_vain = writer->state == SP_LOG_FULL; /* what does not fit stays in the ring */
     return writer_is_idle(writer) && (writer->state == SP_LOG_FAILED || (writer->is_closing && (is_done || is_in_vain)));
 }

@@ -78,7 +78,7 @@ int sp_lane_find_time(struct spate_consumer *consumer, struct sp_consumer_lane *
 int sp_lane_poll_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, struct spate_record *records, uint32_t count);
 
 /* sp_lane_has_more: whether the log has more than what was read from it. */
-bool sp_lane_has_more(const struct sp_consumer_lane *lane);
+bool sp_lane_has_more(const struct spate_consumer *consumer, const struct sp_consumer_lane *lane);
 
 void sp_lane_close_log(struct sp_consumer_lane *lane);
 

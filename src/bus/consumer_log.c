@@ -136,10 +136,9 @@ int sp_lane_find_time(struct spate_consumer *consumer, struct sp_consumer_lane *
     return error == -ERANGE ? -ENODATA : error;
 }
 
-bool sp_lane_has_more(const struct sp_consumer_lane *lane)
+bool sp_lane_has_more(const struct spate_consumer *consumer, const struct sp_consumer_lane *lane)
 {
-    return lane->reader.next.position < lane->reader.memory_end ||
-           sp_log_offset(ring_of(lane), SP_LOG_WRITTEN) > lane->reader.next.offset;
+    return lane->reader.next.position < lane->reader.memory_end || end_of(consumer, lane) > lane->reader.next.offset;
 }
 
 /* Back into the ring, if it has the place. */
@@ -241,8 +240,10 @@ int sp_lane_poll_log(struct spate_consumer *consumer, struct sp_consumer_lane *l
         }
         if (error != -ENODATA)
             return error;
-        if (lane->log->raw ? is_exact(lane) && enter_ring(lane, true) : enter_at(consumer, lane, offset))
+        if (is_exact(lane) ? enter_ring(lane, true) : enter_at(consumer, lane, offset))
             lane->in_log = false;
+        else /* nothing will come to the watermark any more: E11 owner */
+            lane->deleted = atomic_load_explicit(&ring_of(lane)->header->state, memory_order_acquire) != SP_STATE_LIVE;
         return 0;
     }
 }

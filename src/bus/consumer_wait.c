@@ -76,7 +76,7 @@ static bool has_something(struct spate_consumer *consumer)
         if (lane->paused)
             continue;
         if (lane->in_log || lane->reader.watermark) {
-            if (lane->in_log ? sp_lane_has_more(lane) : has_passed(lane))
+            if (lane->in_log ? sp_lane_has_more(consumer, lane) : has_passed(lane))
                 return true;
             continue;
         }

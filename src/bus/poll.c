@@ -150,6 +150,14 @@ static int unstick_lane(struct spate_consumer *consumer, struct sp_consumer_lane
     const struct sp_ring *ring = &lane->attachment->ring;
     struct sp_judgement judgement;
 
+    if (reader->watermark) { /* what lies beyond is not waited for here, whatever it is */
+        const uint64_t bound = atomic_load_explicit(reader->watermark, memory_order_acquire); /* E16 watermark */
+        if ((int64_t)(bound - reader->next.position) <= 0) {
+            lane->stuck_since = 0;
+            lane->deleted = atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE; /* E11 owner */
+            return 0;
+        }
+    }
     if ((int64_t)(sp_ring_claimed(ring).position - reader->next.position) <= 0) {
         lane->stuck_since = 0;
         bool deleted = atomic_load_explicit(&ring->header->state, memory_order_acquire) != SP_STATE_LIVE; /* E11 owner */

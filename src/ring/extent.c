@@ -57,8 +57,8 @@ static void take_alike(const struct sp_ring *ring, uint64_t word, uint64_t size,
 
 void sp_ring_extent(const struct sp_ring *ring, struct sp_place place, uint64_t size_max, struct sp_extent *ret)
 {
-    /* two rings: bounds what a hostile producer can keep us at */
-    const uint64_t most = sp_min(size_max, 2 * ring->capacity);
+    /* one ring: from inside the first half of the mapping it ends before the mirror does, whatever a hostile producer wrote */
+    const uint64_t most = sp_min(size_max, ring->capacity);
 
     *ret = (struct sp_extent){.end = place};
     while (sp_ring_is_committed(ring, ret->end)) {
@@ -69,7 +69,8 @@ void sp_ring_extent(const struct sp_ring *ring, struct sp_place place, uint64_t 
         uint64_t size = sp_record_decode((const uint8_t *)header, word, ring->record_size_max, 1u << ring->unit_shift, &record);
         const bool is_data = size != 0;
 
-        if (!is_data && !sp_aborted_decode(word, ring->capacity, ring->unit_shift, &size, &count)) {
+        if (!is_data && (!sp_aborted_decode(word, ring->capacity, ring->unit_shift, &size, &count) || size > UINT32_MAX / 2 ||
+                         count > size / SP_RECORD_HEADER_SIZE)) {
             ret->is_damaged = true;
             return;
         }
@@ -146,22 +147,22 @@ enum sp_log_state sp_log_state(const struct sp_ring *ring, int *ret_error)
     return state <= SP_LOG_FAILED ? (enum sp_log_state)state : SP_LOG_FAILED;
 }
 
-void sp_log_start_set(struct sp_ring *ring, uint64_t offset)
-{
-    atomic_store_explicit(&ring->header->log.start_offset, offset, memory_order_release); /* E16 watermark */
-}
-
-uint64_t sp_log_start(const struct sp_ring *ring)
-{
-    return atomic_load_explicit(&ring->header->log.start_offset, memory_order_acquire); /* E16 watermark */
-}
-
 static void raise(_Atomic uint64_t *word, uint64_t value)
 {
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed); /* relaxed: only the CAS decides */
     /* E16 watermark; relaxed: on failure it is compared again */
     while (old < value && !atomic_compare_exchange_weak_explicit(word, &old, value, memory_order_acq_rel, memory_order_relaxed)) {
     }
+}
+
+void sp_log_start_set(struct sp_ring *ring, uint64_t offset)
+{
+    raise(&ring->header->log.start_offset, offset);
+}
+
+uint64_t sp_log_start(const struct sp_ring *ring)
+{
+    return atomic_load_explicit(&ring->header->log.start_offset, memory_order_acquire); /* E16 watermark */
 }
 
 static _Atomic uint64_t *wanted_of(const struct sp_ring *ring, enum sp_mark_kind kind)

@@ -570,7 +570,7 @@ bool world_stop(struct world *world)
         world_kill(world);
         return false;
     }
-    const bool has_failed = world->writer.state == SP_LOG_FAILED;
+    const bool has_failed = world->writer.state == SP_LOG_FAILED || world->writer.state == SP_LOG_FULL; /* it says so, and ends */
     tell(world, "stopped");
     writer_close(&world->writer);
     static_ring_kill(&world->ring, world->host.owner);
