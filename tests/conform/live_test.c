@@ -451,6 +451,33 @@ static void what_is_not_durable_is_not_seen_until_somebody_waits_for_it(void **s
     close_live();
 }
 
+/* A record that is there, and behind the watermark: a poll neither waits for it longer than it may, nor spins for ever. */
+static void a_poll_ends_in_time_while_what_is_there_is_not_durable(void **state)
+{
+    struct spate_consumer_options options;
+    struct spate_watermarks marks;
+    spate_consumer *consumer;
+    struct spate_record record;
+    (void)state;
+    open_live(SPATE_FLUSH_NONE, SPATE_COMPRESSION_NONE);
+    spate_producer *producer = proc_producer(topic);
+    spate_consumer_options_init(&options);
+    options.watermark = SPATE_WATERMARK_DURABLE;
+    OK(spate_consumer_open(topic, &options, &consumer));
+    const int64_t offset = proc_publish_text(producer, 0, "text");
+    OK(spate_wait(producer, 0, offset, SPATE_WATERMARK_WRITTEN, PROC_PATIENCE));
+    for (int i = 0; i < 200; i++) {
+        const int n = spate_poll(consumer, &record, 1, i % 20 == 0 ? PROC_MS : 0);
+        OK(spate_topic_watermarks(topic, 0, &marks));
+        if (n == 1 && marks.durable > offset) /* somebody flushed: a segment was finished just now */
+            break;
+        IS(n, i % 20 == 0 ? -ETIMEDOUT : 0);
+    }
+    spate_consumer_close(consumer);
+    spate_producer_close(producer);
+    close_live();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +492,7 @@ int main(void)
         PROC_TEST(who_reads_what_is_durable_sees_nothing_beyond_it),
         PROC_TEST(who_reads_what_is_written_sees_nothing_beyond_it),
         PROC_TEST(what_is_not_durable_is_not_seen_until_somebody_waits_for_it),
+        PROC_TEST(a_poll_ends_in_time_while_what_is_there_is_not_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
