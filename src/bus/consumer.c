@@ -240,12 +240,12 @@ static void settle(struct sp_consumer_lane *lane)
     sp_reader_release(reader);
 }
 
-/* The offset that the last n records before `published` begin with. */
+/* The offset that the last n records before `published` begin with; negative in a ring that foreign bytes were written into. */
 static int64_t last_n(struct sp_place oldest, struct sp_place published, int64_t n)
 {
     if (published.offset <= oldest.offset || (uint64_t)n >= published.offset - oldest.offset)
         return (int64_t)oldest.offset;
-    return (int64_t)published.offset - n;
+    return (int64_t)(published.offset - (uint64_t)n);
 }
 
 /* Where to begin: a boundary, and what is to be stepped over from there. */
@@ -469,18 +469,19 @@ static int add_lag(struct spate_consumer *consumer, struct sp_consumer_lane *lan
 {
     (void)consumer;
     uint64_t published = sp_ring_published(&lane->attachment->ring).offset;
-    uint64_t position = position_of(lane);
-    *(int64_t *)context += published > position ? (int64_t)(published - position) : 0;
+    uint64_t position = position_of(lane), *sum = context;
+    if (published > position) /* what foreign bytes may say about it is bounded */
+        *sum = sp_min(*sum + sp_min(published - position, INT64_MAX), INT64_MAX);
     return 0;
 }
 
 int64_t spate_lag(const spate_consumer *consumer, int32_t partition)
 {
-    int64_t lag = 0;
+    uint64_t lag = 0;
     int error = check(consumer);
     if (!error) /* add_lag changes nothing */
         error = for_lanes((struct spate_consumer *)(uintptr_t)consumer, partition, add_lag, &lag);
-    return error ? error : lag;
+    return error ? error : (int64_t)lag;
 }
 
 int spate_offsets(spate_consumer *consumer, int32_t partition, int64_t *ret_first, int64_t *ret_next)
