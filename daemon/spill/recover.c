@@ -407,7 +407,28 @@ int recover_partition(struct io *io, const struct spill_topic *topic, uint32_t p
     return error;
 }
 
-void recover_fit(const struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,
+/* Where to write again what the log lost: as early as the ring still has it. Producers go on meanwhile, and may overtake a place before
+ * they are kept from it; then a later one is looked for. What is behind `written` they have been kept from all the time. */
+static struct sp_place find_again(struct sp_ring *ring, const struct recovery *recovery, struct sp_place written)
+{
+    for (int tries = 0; tries < 100; tries++) {
+        const uint64_t oldest = sp_ring_oldest_position(ring);
+        struct sp_place from = recovery->next;
+        if (from.position < oldest || !sp_ring_is_committed(ring, from))
+            from = sp_mark_oldest(ring, oldest);
+        if (from.offset >= written.offset || from.offset < recovery->next.offset) /* a mark may lie on either side */
+            break;
+        if (!sp_log_return(ring, from))
+            continue;
+        if (sp_ring_is_committed(ring, from))
+            return from;
+        (void)sp_log_advance(ring, SP_LOG_WRITTEN, written);
+        break;
+    }
+    return written;
+}
+
+void recover_fit(struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,
                  void (*say_it)(void *context, bool is_error, const char *text), void *context, struct recovery *ret)
 {
     const struct recover recover = {.topic = topic, .partition = partition, .say = say_it, .context = context};
@@ -423,12 +444,7 @@ void recover_fit(const struct sp_ring *ring, const struct spill_topic *topic, ui
     if (ret->next.offset > written.offset && ret->next.offset <= tail.offset && ret->next.position <= tail.position)
         return;
     /* The log lost what had been written, or is new: what the ring still has is written again. */
-    const uint64_t oldest = sp_ring_oldest_position(ring);
-    struct sp_place from = ret->next;
-    if (from.position < oldest || from.offset > written.offset || !sp_ring_is_committed(ring, from))
-        from = ret->is_new ? sp_mark_oldest(ring, oldest) : written;
-    if (from.offset > written.offset) /* a mark may lie behind it */
-        from = written;
+    const struct sp_place from = find_again(ring, ret, written);
     if (from.offset > ret->next.offset && !ret->is_new)
         say(&recover, true, "offsets %llu to %llu are not in the log, and no longer in the ring",
             (unsigned long long)ret->next.offset, (unsigned long long)from.offset - 1);

@@ -26,7 +26,7 @@ int recover_partition(struct io *io, const struct spill_topic *topic, uint32_t p
 
 /* recover_fit: the same, seen from a ring that outlived the daemon: it may have come further than the log that was found. Changes
  * ret->next, and start_offset where there was no log. say, context: as above. */
-void recover_fit(const struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,
+void recover_fit(struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,
                  void (*say)(void *context, bool is_error, const char *text), void *context, struct recovery *ret);
 
 #endif

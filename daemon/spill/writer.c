@@ -220,43 +220,44 @@ static void put_block(struct writer *writer, struct writer_slot *slot, const str
     writer_submit_slot(writer, slot, at, (uint32_t)size, place_behind(writer, extent->end));
 }
 
-/* A record that is larger than a buffer: checksum and header first, then piece after piece. The place of all but the last piece is where
- * the block begins, so that it counts as written when all of it is. */
+/* A record that is larger than a buffer, in pieces: the second to the last, and then the first, in which the header is. So the header has
+ * the checksum of what was copied, as everywhere. The place of all but the one that is written last is where the block begins, so that it
+ * counts as written when all of it is. */
 static void begin_large(struct writer *writer, const struct sp_extent *extent)
 {
-    struct sp_block_header *header = &writer->large;
+    writer->large = begin_block(writer, extent);
+    writer->large_done = writer->pool->buffer_size;
+    writer->large_crc = 0;
+}
 
-    *header = begin_block(writer, extent);
-    header->data_crc = sp_crc32c(0, records(writer), header->raw_size);
-    sp_block_seal(header, writer->current->identity.salt);
-    writer->large_done = 0;
+static void submit_piece(struct writer *writer, struct writer_slot *slot, uint64_t at, uint64_t size, struct sp_place end)
+{
+    const uint64_t whole = sp_align_up(size, SP_LOG_GRAIN);
+
+    memset(slot->buffer + size, 0, whole - size);
+    writer_submit_slot(writer, slot, at, (uint32_t)whole, place_behind(writer, end));
 }
 
 static void put_piece(struct writer *writer, struct writer_slot *slot)
 {
     struct sp_block_header *header = &writer->large;
-    const uint64_t total = sizeof *header + header->stored_size;
-    const uint64_t begin = writer->large_done, end = sp_min(begin + writer->pool->buffer_size, total);
-    const uint64_t at = writer->current->at + begin;
-    uint8_t *to = slot->buffer;
-    const uint8_t *from = records(writer) + begin - sizeof *header;
+    const uint64_t total = sizeof *header + header->stored_size, buffer_size = writer->pool->buffer_size;
+    const uint64_t begin = writer->large_done, block_at = writer->current->at;
+    const struct sp_place next = {header->position + header->raw_size, header->base_offset + header->count};
 
-    if (begin == 0) {
-        memcpy(to, header, sizeof *header);
-        to += sizeof *header;
-        from += sizeof *header;
-    }
-    memcpy(to, from, end - begin - (size_t)(to - slot->buffer));
-    const uint64_t size = sp_align_up(end - begin, SP_LOG_GRAIN);
-    memset(slot->buffer + (end - begin), 0, size - (end - begin));
-    writer->large_done = end;
-    if (end < total) {
-        writer_submit_slot(writer, slot, at, (uint32_t)size, place_behind(writer, writer->gathered));
+    if (begin < total) {
+        const uint64_t size = sp_min(buffer_size, total - begin);
+        writer->large_crc = sp_crc32c_copy(writer->large_crc, slot->buffer, records(writer) + begin - sizeof *header, size);
+        writer->large_done = begin + size;
+        submit_piece(writer, slot, block_at + begin, size, writer->gathered);
         return;
     }
-    const struct sp_place next = {header->position + header->raw_size, header->base_offset + header->count};
+    const uint32_t crc = sp_crc32c_copy(0, slot->buffer + sizeof *header, records(writer), buffer_size - sizeof *header);
+    header->data_crc = sp_crc32c_combine(crc, writer->large_crc, total - buffer_size);
+    sp_block_seal(header, writer->current->identity.salt);
+    memcpy(slot->buffer, header, sizeof *header);
     gathered(writer, header, next);
-    writer_submit_slot(writer, slot, at, (uint32_t)size, place_behind(writer, next));
+    submit_piece(writer, slot, block_at, buffer_size, next);
     header->raw_size = 0;
 }
 

@@ -119,8 +119,9 @@ struct writer {
     struct writer_slot slots[WRITER_DEPTH];
     uint32_t first, in_flight; /* slots in use: a queue */
     /* a record that is larger than a buffer goes in pieces */
-    struct sp_block_header large;
-    uint64_t large_done; /* bytes of header and data; 0: none under way */
+    struct sp_block_header large; /* raw_size 0: none under way */
+    uint64_t large_done;          /* the next piece begins there; behind the end: the first piece is the one that is left */
+    uint32_t large_crc;           /* of the pieces so far */
 
     struct segment_file active, closing;
     struct segment_file *current, *left; /* of the two */

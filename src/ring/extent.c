@@ -8,6 +8,7 @@
 
 #include "base/align.h"
 #include "base/arch.h"
+#include "base/hook.h"
 #include "ring/record.h"
 
 /* All of it is copied next, and lies in the producer's cache or in memory: asked for some way ahead. */
@@ -114,6 +115,19 @@ bool sp_log_advance(struct sp_ring *ring, enum sp_mark_kind kind, struct sp_plac
     atomic_thread_fence(memory_order_seq_cst);                                  /* E16 watermark */
     /* relaxed: ordered by the fence */
     return atomic_load_explicit(&ring->header->wanted.notice, memory_order_relaxed) & SP_NOTICE;
+}
+
+bool sp_log_return(struct sp_ring *ring, struct sp_place place)
+{
+    const struct sp_place before = sp_log_place(ring, SP_LOG_WRITTEN);
+
+    (void)sp_log_advance(ring, SP_LOG_WRITTEN, place); /* E6 gate: ends in a seq_cst fence */
+    SP_HOOK("log_return:lowered");
+    /* E6 gate */
+    if (atomic_load_explicit(&ring->header->reserved, memory_order_acquire) - place.position <= ring->capacity)
+        return true;
+    (void)sp_log_advance(ring, SP_LOG_WRITTEN, before); /* what lies behind it was kept all the time */
+    return false;
 }
 
 uint64_t sp_log_offset(const struct sp_ring *ring, enum sp_mark_kind kind)

@@ -28,6 +28,12 @@ enum sp_mark_kind { SP_LOG_WRITTEN, SP_LOG_DURABLE, SP_LOG_REPLICATED, SP_LOG_MA
  * Order  E15, E16 */
 bool sp_log_advance(struct sp_ring *ring, enum sp_mark_kind kind, struct sp_place place);
 
+/* sp_log_return: SP_LOG_WRITTEN goes back to `place`, so that what the log lost is written again. By the daemon only, before it writes.
+ * Returns whether everything from there on is kept by the ring from now on; if not, producers had already announced that they would
+ * overwrite it, and the watermark stands where it was.
+ * Order  E6, with the watermark as the gate */
+bool sp_log_return(struct sp_ring *ring, struct sp_place place);
+
 /* sp_log_place: where a watermark stands; while the daemon moves it, the offset may be of a later place. sp_log_offset: only its
  * offset. Take E16. */
 struct sp_place sp_log_place(const struct sp_ring *ring, enum sp_mark_kind kind);

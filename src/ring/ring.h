@@ -80,8 +80,8 @@
  *                                                     extent before INTENT and CLAIMED; stamps before IDLE
  * E5  announce: CAS of reserved, release fence     -> lapped: acquire fence, load of reserved
  *                                                     whoever read an overwriting byte sees the announcement
- * E6  gate: store of cursor, seq_cst fence,        -> extend: CAS of reserved, seq_cst fence, load of cursors
- *         load of reserved                            Dekker, one sees the other: a new gate at P holds if
+ * E6  gate: store of cursor or log.written,        -> extend: CAS of reserved, seq_cst fence, load of cursors
+ *         seq_cst fence, load of reserved             and log.written. Dekker, one sees the other: a new gate at P holds if
  *                                                     reserved <= P + capacity afterwards
  * E7  sleep: store of asleep and notice,           -> commit: stamp, then load of notice
  *         membarrier, look again                      Dekker with the fence on the sleeper's side only: the membarrier
