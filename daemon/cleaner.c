@@ -91,7 +91,8 @@ static void *run(void *context)
 
     while (!atomic_load_explicit(&cleaner->must_stop, memory_order_acquire)) {
         const int64_t now = sp_clock_monotonic();
-        const bool is_due = now - cleaned >= supervisor->config->log.retention_interval;
+        /* relaxed: a lone number */
+        const bool is_due = now - cleaned >= atomic_load_explicit(&cleaner->retention_interval, memory_order_relaxed);
         struct supervised *entry = next_topic(supervisor, NULL);
         if (is_due)
             cleaned = now;
@@ -99,14 +100,22 @@ static void *run(void *context)
             for (uint32_t i = 0; i < entry->count; i++)
                 if (entry->partitions[i].worker && !atomic_load_explicit(&cleaner->must_stop, memory_order_acquire))
                     clean(cleaner, &entry->partitions[i], is_due);
-        sp_sleep(supervisor->config->log.scan_interval);
+        sp_sleep(atomic_load_explicit(&cleaner->scan_interval, memory_order_relaxed)); /* relaxed: a lone number */
     }
     return NULL;
+}
+
+void cleaner_configure(struct cleaner *cleaner, const struct config *config)
+{
+    /* relaxed: lone numbers */
+    atomic_store_explicit(&cleaner->retention_interval, config->log.retention_interval, memory_order_relaxed);
+    atomic_store_explicit(&cleaner->scan_interval, config->log.scan_interval, memory_order_relaxed);
 }
 
 int cleaner_start(struct cleaner *cleaner, struct supervisor *supervisor)
 {
     *cleaner = (struct cleaner){.supervisor = supervisor};
+    cleaner_configure(cleaner, supervisor->config);
     int error = io_open_plain(supervisor->log_fd, -1, false, &cleaner->io);
     if (!error)
         error = -pthread_create(&cleaner->thread, NULL, run, cleaner);

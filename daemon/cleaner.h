@@ -11,6 +11,7 @@
 
 #include "io/io.h"
 
+struct config;
 struct supervisor;
 
 struct cleaner {
@@ -19,10 +20,14 @@ struct cleaner {
     pthread_t thread;
     _Atomic bool must_stop;
     bool is_running;
+    _Atomic int64_t retention_interval, scan_interval; /* ns; as configured, and again at a reload */
 };
 
 /* cleaner_start: returns 0, -errno with a text. */
 int cleaner_start(struct cleaner *cleaner, struct supervisor *supervisor);
+
+/* cleaner_configure: take over what may change while it runs. Called by the supervisor's thread. */
+void cleaner_configure(struct cleaner *cleaner, const struct config *config);
 
 /* cleaner_ask_to_stop: between two segments. cleaner_stop: and wait for that. */
 void cleaner_ask_to_stop(struct cleaner *cleaner);

@@ -173,7 +173,7 @@ static int open_log_dir(const char *given, const char *bus_path, char path[SP_PA
 
 /* ---------------------------------------------------------------------------------------------------------------- run */
 
-static void reload(struct config *config, const char *path)
+static void reload(struct supervisor *supervisor, struct config *config, const char *path)
 {
     struct config loaded;
 
@@ -188,6 +188,7 @@ static void reload(struct config *config, const char *path)
             message(false, "%s changed: that takes effect when spated is started anew", key);
         config->log.retention_interval = loaded.log.retention_interval;
         config->log.scan_interval = loaded.log.scan_interval;
+        cleaner_configure(&supervisor->cleaner, config);
         message(false, "read %s again", path);
     }
     config_free(&loaded);
@@ -201,7 +202,7 @@ static void serve(struct supervisor *supervisor, struct config *config, const ch
         if (got == SIGTERM || got == SIGINT)
             return;
         if (got == SIGHUP)
-            reload(config, config_path);
+            reload(supervisor, config, config_path);
         supervisor_look(supervisor);
     }
 }

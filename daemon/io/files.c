@@ -68,8 +68,14 @@ static int files_is_named(struct io *io, int file)
     return fstat(file, &status) < 0 ? -errno : status.st_nlink > 0;
 }
 
-static int files_rename(struct io *io, const char *from, const char *to)
+static int files_rename(struct io *io, const char *from, const char *to, bool replaces)
 {
+    if (!replaces) {
+        if (renameat2(root(io), from, root(io), to, RENAME_NOREPLACE) == 0)
+            return 0;
+        if (errno != EINVAL && errno != ENOSYS) /* a file system that cannot */
+            return -errno;
+    }
     return or_errno(renameat(root(io), from, root(io), to));
 }
 

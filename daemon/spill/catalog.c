@@ -51,7 +51,7 @@ int catalog_store(struct io *io, const struct spill_topic *spill)
     if (!error)
         error = io->f->sync(io, unfinished);
     if (!error)
-        error = io->f->rename(io, unfinished, path);
+        error = io->f->rename(io, unfinished, path, true);
     if (!error)
         error = io->f->sync(io, directory);
     return error ? error : io->f->sync(io, ".");

@@ -372,7 +372,7 @@ static int target_finish(struct target *target, uint64_t next)
     if (!error)
         error = io->f->sync(io, from);
     if (!error)
-        error = io->f->rename(io, from, to);
+        error = io->f->rename(io, from, to, true);
     if (!error)
         error = io->f->sync(io, directory);
     if (error)

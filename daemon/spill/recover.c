@@ -199,7 +199,7 @@ static int put_aside(struct recover *recover, uint32_t from)
     for (uint32_t i = recover->count; !error && i > from; i--) {
         name_segment(recover, recover->bases[i - 1], "log", path);
         name_segment(recover, recover->bases[i - 1], "cut", aside);
-        error = recover->io->f->rename(recover->io, path, aside);
+        error = recover->io->f->rename(recover->io, path, aside, true);
         recover->count = i - 1;
     }
     return error ? error : recover->io->f->sync(recover->io, recover->path);

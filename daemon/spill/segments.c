@@ -192,7 +192,7 @@ static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
 
     name_file(writer, "spare", from);
     name_segment(writer, writer->gathered.offset, "log", to);
-    const int error = writer->io->f->rename(writer->io, from, to);
+    const int error = writer->io->f->rename(writer->io, from, to, false);
     if (error) {
         spill_pool_give(writer->pool, slot->buffer);
         writer_fail(writer, error, "naming a segment");
@@ -285,6 +285,10 @@ static void finish_left(struct writer *writer)
     name_segment(writer, left->identity.base_offset, "index", path);
     spill_write_index(writer->io, writer->topic, path, &left->index, left->identity.salt, left->at,
                       writer->current->file >= 0 ? writer->current->identity.base_offset : writer->gathered.offset);
+    /* The cleaner may have taken it meanwhile, and its index before this one came: then nobody else would. Where it put a compacted one in
+     * its place, that gets an index again at the next look. */
+    if (writer->io->f->is_named(writer->io, left->file) == 0)
+        (void)writer->io->f->unlink(writer->io, path);
     forget(writer, left);
 }
 

@@ -27,12 +27,40 @@ static uint32_t crc_without(uint32_t seed, const void *bytes, size_t size, size_
     return sp_crc32c(crc, at + crc_at + sizeof zero, size - crc_at - sizeof zero);
 }
 
-static const char *check_version(uint32_t version)
+/* How all of them but blocks begin. */
+struct head {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t crc;
+};
+static_assert(offsetof(struct head, version) == 8 && offsetof(struct head, crc) == 12, "as log_layout.h says");
+
+/* The checksum of a struct that begins with a head, were it of version `version`, and with the field `crc` taken as zero. */
+static uint32_t crc_as(uint32_t version, const void *bytes, size_t size)
 {
-    return version == 0               ? "its version is 0"
-           : version > SP_LOG_VERSION ? "it was written by a newer build: use that one to read it"
-                                      : NULL;
+    struct head head;
+
+    memcpy(&head, bytes, sizeof head);
+    head.version = version;
+    head.crc = 0;
+    return sp_crc32c(sp_crc32c(0, &head, sizeof head), (const uint8_t *)bytes + sizeof head, size - sizeof head);
 }
+
+static const char newer_build[] = "it was written by a newer build: use that one to read it";
+
+/* A newer build has another checksum, over who knows what; with a flipped bit in the version the rest is as this build seals it. */
+static const char *check_head(const void *bytes, size_t size)
+{
+    struct head head;
+
+    memcpy(&head, bytes, sizeof head);
+    const bool is_sealed = head.crc == crc_as(SP_LOG_VERSION, bytes, size);
+    return head.version == SP_LOG_VERSION  ? (is_sealed ? NULL : "the checksum in its header is wrong")
+           : is_sealed                     ? "its version is damaged: the rest of it is of this one"
+           : head.version > SP_LOG_VERSION ? newer_build
+                                           : "its version is 0";
+}
+static_assert(SP_LOG_VERSION == 1, "check_head: older versions have checksums too");
 
 /* ------------------------------------------------------------------------------------------------------------ segments */
 
@@ -50,7 +78,7 @@ void sp_segment_header_make(struct sp_segment_header *header, struct sp_segment_
         .record_max = identity->record_max,
     };
     memcpy(header->topic_id, identity->topic_id, sizeof header->topic_id);
-    header->crc = crc_without(0, header, sizeof *header, offsetof(struct sp_segment_header, crc));
+    header->crc = crc_as(SP_LOG_VERSION, header, sizeof *header);
     identity->crc = header->crc;
 }
 
@@ -58,11 +86,9 @@ const char *sp_segment_header_check(const struct sp_segment_header *header, stru
 {
     if (header->magic != SP_SEGMENT_MAGIC)
         return "it is not a segment (its first bytes are others)";
-    const char *reason = check_version(header->version);
+    const char *reason = check_head(header, sizeof *header);
     if (reason)
         return reason;
-    if (header->crc != crc_without(0, header, sizeof *header, offsetof(struct sp_segment_header, crc)))
-        return "the checksum of its header is wrong";
     if (header->unit_shift < 3 || header->unit_shift > 7 || header->partition >= SPATE_PARTITIONS_MAX ||
         header->record_max > sp_ring_record_size_max(SPATE_RING_MAX))
         return "its header has values that no build writes";
@@ -149,26 +175,20 @@ uint32_t sp_block_pack(const void *raw, uint32_t size, void *stored)
 
 /* ------------------------------------------------------------------------------------------------------------ frontier */
 
-static uint32_t frontier_crc(const struct sp_frontier *frontier)
-{
-    return crc_without(0, frontier, sizeof *frontier, offsetof(struct sp_frontier, crc));
-}
-
 void sp_frontier_seal(struct sp_frontier *frontier)
 {
     frontier->magic = SP_FRONTIER_MAGIC;
     frontier->version = SP_LOG_VERSION;
-    frontier->crc = frontier_crc(frontier);
+    frontier->crc = crc_as(SP_LOG_VERSION, frontier, sizeof *frontier);
 }
 
 const char *sp_frontier_check(const struct sp_frontier *frontier)
 {
     if (frontier->magic != SP_FRONTIER_MAGIC)
         return "it is not a frontier";
-    const char *reason = check_version(frontier->version);
-    return reason                                    ? reason
-           : frontier->crc != frontier_crc(frontier) ? "its checksum is wrong"
-           : frontier->at % SP_LOG_GRAIN != 0        ? "it points into a block"
+    const char *reason = check_head(frontier, sizeof *frontier);
+    return reason                             ? reason
+           : frontier->at % SP_LOG_GRAIN != 0 ? "it points into a block"
            : frontier->offset > INT64_MAX || frontier->segment > INT64_MAX || frontier->start_offset > INT64_MAX
                ? "it has values that no build writes"
                : NULL;
@@ -187,8 +207,7 @@ const struct sp_frontier *sp_frontier_newest(const struct sp_frontier *a, const 
 
 static uint32_t index_crc(const struct sp_index_header *header, const struct sp_index_entry *entries)
 {
-    const uint32_t crc = crc_without(0, header, sizeof *header, offsetof(struct sp_index_header, crc));
-    return sp_crc32c(crc, entries, header->count * sizeof *entries);
+    return sp_crc32c(crc_as(SP_LOG_VERSION, header, sizeof *header), entries, header->count * sizeof *entries);
 }
 
 void sp_index_seal(struct sp_index_header *header, const struct sp_index_entry *entries)
@@ -202,21 +221,12 @@ const char *sp_index_check(const struct sp_index_header *header, uint64_t file_s
 {
     if (file_size < sizeof *header || header->magic != SP_INDEX_MAGIC)
         return "it is not an index";
-    const char *reason = check_version(header->version);
-    if (reason)
-        return reason;
     if (header->count > SPATE_SEGMENT_MAX || file_size != sizeof *header + header->count * sizeof(struct sp_index_entry))
-        return "its size is wrong";
-    return header->crc != index_crc(header, (const struct sp_index_entry *)(const void *)(header + 1)) ? "its checksum is wrong"
-                                                                                                       : NULL;
+        return header->version > SP_LOG_VERSION ? newer_build : "its size is wrong";
+    return check_head(header, file_size);
 }
 
 /* --------------------------------------------------------------------------------------------------------------- topic */
-
-static uint32_t topic_crc(const struct sp_log_topic *topic)
-{
-    return crc_without(0, topic, sizeof *topic, offsetof(struct sp_log_topic, crc));
-}
 
 void sp_log_topic_make(struct sp_log_topic *topic, const struct spate_topic_info *info)
 {
@@ -250,7 +260,7 @@ void sp_log_topic_make(struct sp_log_topic *topic, const struct spate_topic_info
     memcpy(topic->id, info->id, sizeof topic->id);
     static_assert(sizeof info->name <= sizeof topic->name, "names fit");
     memcpy(topic->name, info->name, sizeof info->name);
-    topic->crc = topic_crc(topic);
+    topic->crc = crc_as(SP_LOG_VERSION, topic, sizeof *topic);
 }
 
 /* The modes of the two files of a partition, as topic_create.c makes them from who may produce and who may consume, and back: producers
@@ -264,11 +274,9 @@ const char *sp_log_topic_take(const struct sp_log_topic *topic, struct spate_top
 {
     if (topic->magic != SP_LOG_TOPIC_MAGIC)
         return "it is not the topic file of a log";
-    const char *reason = check_version(topic->version);
+    const char *reason = check_head(topic, sizeof *topic);
     if (reason)
         return reason;
-    if (topic->crc != topic_crc(topic))
-        return "its checksum is wrong";
     if (memchr(topic->name, 0, SPATE_TOPIC_NAME_MAX + 1) == NULL || topic->partitions < 1 ||
         topic->partitions > SPATE_PARTITIONS_MAX)
         return "it has values that no build writes";

@@ -345,10 +345,11 @@ int sp_log_next(struct sp_log *log, uint64_t end)
 {
     struct sp_block block = {0};
     uint64_t base = 0;
+    bool is_sure = false;
 
     if (log->next_offset >= end)
         return -ENODATA;
-    for (int looks = 0; looks < 2; looks++) {
+    for (int looks = 0; looks < 3; looks++) {
         int error = log->is_open ? sp_segment_block(&log->segment, log->at, &block) : -ENODATA;
         if (error == 0 && holds(&block, log->next_offset)) {
             error = load(log, &block);
@@ -364,8 +365,12 @@ int sp_log_next(struct sp_log *log, uint64_t end)
         }
         /* the segment ends here: the next one begins with the next offset */
         error = find_segment(log, LAST_AT_OR_BEFORE, log->next_offset, &base);
-        if (error || (log->is_open && base <= log->segment.identity.base_offset))
-            break;
+        if (error || (log->is_open && base <= log->segment.identity.base_offset)) {
+            if (is_sure)
+                break;
+            is_sure = true; /* a listing may pass by a file that compacting replaces meanwhile: a second one does not */
+            continue;
+        }
         error = enter_segment(log, base);
         if (error == -EBADMSG || error == -ENOENT)
             break;

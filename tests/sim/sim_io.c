@@ -419,7 +419,7 @@ static int sim_named(struct io *io, int file)
     return error ? error : handle && sim_is_named(disk, handle->node);
 }
 
-static int sim_rename(struct io *io, const char *from, const char *to)
+static int sim_rename(struct io *io, const char *from, const char *to, bool replaces)
 {
     struct sim_disk *disk = disk_of(io);
     int parent, other;
@@ -428,9 +428,11 @@ static int sim_rename(struct io *io, const char *from, const char *to)
 
     if (error)
         return error;
-    (void)sim_find(disk, to, &other, &new_name);
+    const int there = sim_find(disk, to, &other, &new_name);
     if (node < 0 || other < 0)
         return -ENOENT;
+    if (there >= 0 && !replaces)
+        return -EEXIST;
     if (other != parent)
         violate(disk, "a rename into another directory");
     sim_link(disk, parent, new_name, node, name);

@@ -254,19 +254,21 @@ static void check_versions(const struct kind *kind)
                       offsetof(struct sp_frontier, version) == 8 && offsetof(struct sp_log_topic, version) == 8,
                   "the version is where any build finds it");
     assert_null(kind->check(&it));
-    for (int seals = 0; seals < 2; seals++) { /* a newer build may compute its checksum in another way */
-        version = SP_LOG_VERSION + 1;
+    for (uint32_t other = 0; other < 3; other++) {
+        if (other == SP_LOG_VERSION)
+            continue;
+        version = other;
         memcpy(it.bytes + 8, &version, sizeof version);
-        if (seals)
-            kind->seal(&it);
         assert_non_null(kind->check(&it));
-        assert_non_null(strstr(kind->check(&it), "newer build"));
-        version = 0;
+        assert_non_null(strstr(kind->check(&it), "version is damaged")); /* all else is as it was sealed: a bit was flipped */
+        const char *expected = other > SP_LOG_VERSION ? "newer build" : "version is 0";
+        kind->seal(&it);
+        assert_non_null(strstr(kind->check(&it), expected));
+        it.bytes[12] ^= 1; /* a newer build may compute its checksum in another way */
+        assert_non_null(strstr(kind->check(&it), expected));
+        version = SP_LOG_VERSION;
         memcpy(it.bytes + 8, &version, sizeof version);
-        if (seals)
-            kind->seal(&it);
-        assert_non_null(kind->check(&it));
-        assert_non_null(strstr(kind->check(&it), "version is 0"));
+        kind->seal(&it);
     }
     version = SP_LOG_VERSION;
     memcpy(it.bytes + 8, &version, sizeof version);

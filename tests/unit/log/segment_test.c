@@ -79,7 +79,7 @@ static void a_damaged_header_is_refused(void **state)
 {
     (void)state;
     log_dir_flip(path, 4000);
-    expect_refused(-EBADMSG, "checksum of its header");
+    expect_refused(-EBADMSG, "checksum in its header");
     log_dir_flip(path, 4000);
     log_dir_flip(path, 0);
     expect_refused(-EBADMSG, "not a segment");
@@ -87,9 +87,9 @@ static void a_damaged_header_is_refused(void **state)
 
 static void a_newer_version_is_refused_as_such(void **state)
 {
-    const uint32_t version = SP_LOG_VERSION + 1;
+    const uint32_t version_and_crc[2] = {SP_LOG_VERSION + 1, 12345};
     (void)state;
-    log_dir_patch(path, offsetof(struct sp_segment_header, version), &version, sizeof version);
+    log_dir_patch(path, offsetof(struct sp_segment_header, version), version_and_crc, sizeof version_and_crc);
     expect_refused(-EPROTO, "newer build");
 }
 
