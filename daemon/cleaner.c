@@ -98,7 +98,8 @@ static void *run(void *context)
             cleaned = now;
         for (; entry; entry = next_topic(supervisor, entry))
             for (uint32_t i = 0; i < entry->count; i++)
-                if (entry->partitions[i].worker && !atomic_load_explicit(&cleaner->must_stop, memory_order_acquire))
+                if (atomic_load_explicit(&entry->partitions[i].state, memory_order_acquire) == PARTITION_OPEN &&
+                    !atomic_load_explicit(&cleaner->must_stop, memory_order_acquire))
                     clean(cleaner, &entry->partitions[i], is_due);
         sp_sleep(atomic_load_explicit(&cleaner->scan_interval, memory_order_relaxed)); /* relaxed: a lone number */
     }

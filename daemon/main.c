@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -207,6 +208,16 @@ static void serve(struct supervisor *supervisor, struct config *config, const ch
     }
 }
 
+/* Every partition has a few files open; what is allowed by default is made for select(). */
+static void raise_files_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int run_bus(struct spate_bus *bus, struct config *config, const struct daemon_options *options, const sigset_t *signals)
 {
     char log_dir[SP_PATH_SIZE];
@@ -288,6 +299,7 @@ static int run(const struct command *command, int argc, char **argv)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* for all threads: they are waited for in one place */
     signal(SIGPIPE, SIG_IGN);
+    raise_files_limit();
     for_journal = getenv("JOURNAL_STREAM") != NULL;
     spate_bus_options_init(&bus_options);
     bus_options.participant_name = "spated";

@@ -12,9 +12,12 @@
 
 #include <hwloc.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "bus/remove.h"
 #include "spill/catalog.h"
+
+#define RETRY SP_NS_PER_S /* between two tries at what could not be opened */
 
 /* ------------------------------------------------------------------------------------------------- partitions and topics */
 
@@ -33,26 +36,53 @@ static void say(void *context, bool is_error, const char *text)
     message(is_error, "%s", text);
 }
 
-static int open_partition(struct supervisor *supervisor, struct supervised *entry, uint32_t number)
+static const char *reason_of(int error)
+{
+    return error == -EBADMSG || error == -EEXIST ? spate_last_error() : strerror(-error);
+}
+
+/* What producers and `spate stat` are told of a partition that nobody writes. */
+static void tell_ring(struct supervisor *supervisor, struct sp_ring *ring, int error)
+{
+    const bool is_full = error == -ENOSPC || error == -EDQUOT;
+    sp_log_state_set(ring, supervisor->bus->registry.owner, is_full ? SP_LOG_FULL : SP_LOG_FAILED, -error);
+}
+
+/* A partition that could not be opened, by us or by its worker. */
+static void not_opened(struct supervisor *supervisor, struct supervised *entry, struct partition *partition, int error)
+{
+    partition->is_waiting = writer_is_passing(error);
+    if (partition->told != error)
+        message(true, "topic %s, partition %u: its log cannot be opened: %s%s", entry->name, partition->number, reason_of(error),
+                partition->is_waiting ? "; this is tried again until it can" : "");
+    partition->told = error;
+    if (partition->attachment)
+        tell_ring(supervisor, &partition->attachment->ring, error);
+    entry->is_waiting |= partition->is_waiting;
+    supervisor->has_failed |= !partition->is_waiting;
+    atomic_store_explicit(&partition->state, PARTITION_LEFT, memory_order_relaxed); /* relaxed: no thread has it */
+}
+
+static void open_partition(struct supervisor *supervisor, struct supervised *entry, uint32_t number)
 {
     struct partition *partition = &entry->partitions[number];
+    int error = 0;
 
-    *partition = (struct partition){.topic = entry->topic, .spill = &entry->spill, .number = number};
-    int error = sp_attach(entry->topic, number, SP_ACCESS_PRODUCE, &partition->attachment);
-    if (error)
-        return error;
-    error = recover_partition(supervisor->io, &entry->spill, number, say, NULL, &partition->recovery);
+    partition->topic = entry->topic;
+    partition->spill = &entry->spill;
+    partition->number = number;
+    if (!partition->attachment)
+        error = sp_attach(entry->topic, number, SP_ACCESS_PRODUCE, &partition->attachment);
+    if (!error)
+        error = recover_partition(supervisor->io, &entry->spill, number, say, NULL, &partition->recovery);
     if (error) {
-        message(true, "topic %s, partition %u: its log cannot be opened: %s", entry->name, number,
-                error == -EBADMSG ? spate_last_error() : strerror(-error));
-        sp_log_state_set(&partition->attachment->ring, supervisor->bus->registry.owner, SP_LOG_FAILED, -error);
-        atomic_store_explicit(&partition->state, PARTITION_LEFT, memory_order_relaxed); /* relaxed: no thread has it */
-        supervisor->has_failed = true;
-        return 0;
+        not_opened(supervisor, entry, partition, error);
+        return;
     }
+    partition->is_waiting = false;
     recover_fit(&partition->attachment->ring, &entry->spill, number, say, NULL, &partition->recovery);
+    atomic_store_explicit(&partition->state, PARTITION_COMING, memory_order_release);
     worker_add(least_loaded(supervisor), partition);
-    return 0;
 }
 
 /* The log directory may hold a topic of that name that is another one. */
@@ -72,37 +102,50 @@ static int check_identity(struct supervisor *supervisor, const struct supervised
     return error;
 }
 
+static void close_entry(struct supervised *entry)
+{
+    free(entry->partitions);
+    entry->partitions = NULL;
+    entry->count = 0;
+    spate_topic_close(entry->topic);
+    entry->topic = NULL;
+}
+
+/* A topic whose partitions were not even looked at. */
 static void refuse(struct supervisor *supervisor, struct supervised *entry, int error)
 {
     struct sp_attachment *attachment;
 
-    message(true, "topic %s: no log is written: %s", entry->name,
-            error == -EEXIST || error == -EBADMSG ? spate_last_error() : strerror(-error));
+    entry->is_waiting = writer_is_passing(error);
+    if (entry->told != error)
+        message(true, "topic %s: no log is written: %s%s", entry->name, reason_of(error),
+                entry->is_waiting ? "; this is tried again until it can be" : "");
+    entry->told = error;
     for (uint32_t i = 0; i < entry->spill.info.partitions; i++) {
         if (sp_attach(entry->topic, i, SP_ACCESS_PRODUCE, &attachment) != 0)
             continue;
-        sp_log_state_set(&attachment->ring, supervisor->bus->registry.owner, SP_LOG_FAILED, -error);
+        tell_ring(supervisor, &attachment->ring, error);
         sp_detach(entry->topic, i, SP_ACCESS_PRODUCE);
     }
-    supervisor->has_failed = true;
-    spate_topic_close(entry->topic);
-    entry->topic = NULL;
+    supervisor->has_failed |= !entry->is_waiting;
+    close_entry(entry);
 }
 
 static void open_topic(struct supervisor *supervisor, struct supervised *entry)
 {
     int error = spate_topic_open(supervisor->bus, entry->name, &entry->topic);
     if (error) {
-        if (error != -ENOENT)
-            message(true, "topic %s: %s", entry->name, spate_last_error());
         entry->topic = NULL;
+        entry->is_waiting = writer_is_passing(error);
+        if (error != -ENOENT && error != entry->told)
+            message(true, "topic %s: %s", entry->name, spate_last_error());
+        entry->told = error;
         return;
     }
     struct spate_topic_info *info = &entry->spill.info;
     (void)spate_topic_describe(entry->topic, info);
     if (!info->durable) {
-        spate_topic_close(entry->topic);
-        entry->topic = NULL;
+        close_entry(entry);
         return;
     }
     memcpy(entry->spill.id, info->id, sizeof entry->spill.id);
@@ -115,12 +158,38 @@ static void open_topic(struct supervisor *supervisor, struct supervised *entry)
         refuse(supervisor, entry, error);
         return;
     }
-    for (; !error && entry->count < info->partitions; entry->count++)
-        error = open_partition(supervisor, entry, entry->count);
-    if (error)
-        message(true, "topic %s: %s", entry->name, spate_last_error());
-    message(false, "topic %s: writing its log, %u partitions from offset %llu on", entry->name, entry->count,
+    for (; entry->count < info->partitions; entry->count++)
+        open_partition(supervisor, entry, entry->count);
+    const uint32_t count = entry->count;
+    message(false, "topic %s: writing its log, %u partition%s from offset %llu on", entry->name, count, count == 1 ? "" : "s",
             (unsigned long long)entry->partitions[0].recovery.next.offset);
+}
+
+/* What a worker could not open comes back to us. */
+static void take_back(struct supervisor *supervisor, struct supervised *entry, struct partition *partition)
+{
+    if (!partition->worker || atomic_load_explicit(&partition->state, memory_order_acquire) != PARTITION_LEFT)
+        return;
+    const int error = atomic_load_explicit(&partition->open_error, memory_order_relaxed); /* relaxed: behind the state's acquire */
+    if (!error)
+        return;
+    partition->worker->count--;
+    partition->worker = NULL;
+    not_opened(supervisor, entry, partition, error);
+}
+
+/* Partitions that could not be opened, once more. */
+static void open_waiting(struct supervisor *supervisor, struct supervised *entry, int64_t now)
+{
+    for (uint32_t i = 0; i < entry->count; i++)
+        take_back(supervisor, entry, &entry->partitions[i]);
+    if (!entry->is_waiting || now < entry->retry_at)
+        return;
+    entry->retry_at = now + RETRY;
+    entry->is_waiting = false;
+    for (uint32_t i = 0; i < entry->count; i++)
+        if (entry->partitions[i].is_waiting)
+            open_partition(supervisor, entry, i);
 }
 
 static bool is_left(const struct partition *partition)
@@ -137,6 +206,11 @@ static bool is_being_cleaned(struct supervisor *supervisor, struct supervised *e
     return is_busy;
 }
 
+static bool is_deleted(const struct supervised *entry)
+{
+    return entry->topic && atomic_load_explicit(&entry->topic->file->state, memory_order_acquire) != SP_STATE_LIVE;
+}
+
 /* Returns whether all of its partitions have left their workers; then they are let go of. */
 static bool close_topic(struct supervisor *supervisor, struct supervised *entry)
 {
@@ -149,16 +223,15 @@ static bool close_topic(struct supervisor *supervisor, struct supervised *entry)
         struct partition *partition = &entry->partitions[i];
         /* relaxed: its worker let go of it */
         supervisor->has_failed |= atomic_load_explicit(&partition->has_failed, memory_order_relaxed);
+        const bool was_never_opened = partition->is_waiting || atomic_load_explicit(&partition->open_error, memory_order_relaxed) !=
+                                                                   0; /* relaxed: as above */
+        supervisor->has_failed |= was_never_opened && !is_deleted(entry);
         if (partition->worker)
             partition->worker->count--;
         if (partition->attachment)
             sp_detach(entry->topic, i, SP_ACCESS_PRODUCE);
     }
-    free(entry->partitions);
-    entry->partitions = NULL;
-    entry->count = 0;
-    spate_topic_close(entry->topic);
-    entry->topic = NULL;
+    close_entry(entry);
     return true;
 }
 
@@ -185,11 +258,6 @@ static void remove_log(struct supervisor *supervisor, const char *directory, con
         return;
     sp_tombstone_name(id, tombstone);
     (void)unlinkat(supervisor->bus->registry.dir_fd, tombstone, 0);
-}
-
-static bool is_deleted(const struct supervised *entry)
-{
-    return entry->topic && atomic_load_explicit(&entry->topic->file->state, memory_order_acquire) != SP_STATE_LIVE;
 }
 
 /* Topics that were deleted. Their logs go when nobody writes them any more. */
@@ -221,31 +289,45 @@ static void look_at_known(struct supervisor *supervisor)
 
 /* ------------------------------------------------------------------------------------------------------------- looking */
 
+static struct supervised *find(struct supervisor *supervisor, const char *name, const struct stat *status)
+{
+    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next)
+        if (strcmp(entry->name, name) == 0 &&
+            (entry->topic || (entry->inode == status->st_ino && entry->changed.tv_sec == status->st_mtim.tv_sec &&
+                              entry->changed.tv_nsec == status->st_mtim.tv_nsec)))
+            return entry;
+    return NULL;
+}
+
 static int look_at_name(void *context, const char *name)
 {
     struct supervisor *supervisor = context;
     char directory[SPATE_TOPIC_NAME_MAX + 8];
+    const int64_t now = sp_clock_monotonic();
     struct stat status;
+    int told = 0;
 
     sp_topic_directory(name, directory);
     if (fstatat(supervisor->bus->registry.dir_fd, directory, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
-    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next) {
-        if (strcmp(entry->name, name) != 0)
-            continue;
-        if (entry->topic || (entry->inode == status.st_ino && entry->changed.tv_sec == status.st_mtim.tv_sec &&
-                             entry->changed.tv_nsec == status.st_mtim.tv_nsec)) {
-            entry->is_seen = true;
-            return 0;
-        }
+    struct supervised *entry = find(supervisor, name, &status);
+    if (entry && (entry->topic || !entry->is_waiting || now < entry->retry_at)) {
+        entry->is_seen = true;
+        if (entry->topic && !entry->is_leaving)
+            open_waiting(supervisor, entry, now);
+        return 0;
     }
-    struct supervised *entry = calloc(1, sizeof *entry);
+    if (entry) /* it is tried anew; the cleaner may just be looking at the old one, which goes as if it were gone */
+        told = entry->told;
+    entry = calloc(1, sizeof *entry);
     if (!entry)
         return 0;
     snprintf(entry->name, sizeof entry->name, "%s", name);
     entry->inode = status.st_ino;
     entry->changed = status.st_mtim;
     entry->is_seen = true;
+    entry->told = told;
+    entry->retry_at = now + RETRY;
     open_topic(supervisor, entry);
     pthread_mutex_lock(&supervisor->mutex);
     entry->next = supervisor->topics;
@@ -387,6 +469,7 @@ void supervisor_stop(struct supervisor *supervisor)
     while (supervisor->topics) {
         struct supervised *entry = supervisor->topics;
         supervisor->topics = entry->next;
+        supervisor->has_failed |= !entry->topic && entry->is_waiting;
         if (entry->topic)
             (void)close_topic(supervisor, entry);
         free(entry);

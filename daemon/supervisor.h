@@ -15,11 +15,14 @@ struct supervised {
     char name[SPATE_TOPIC_NAME_MAX + 1];
     ino_t inode; /* of its directory on the bus: another topic of that name has another */
     struct timespec changed;
-    struct spate_topic *topic; /* NULL: it is not durable, or was refused */
+    struct spate_topic *topic; /* NULL: it is not durable, or was refused, or could not be opened */
     struct spill_topic spill;
     struct partition *partitions;
     uint32_t count;
     bool is_leaving, is_seen;
+    bool is_waiting;       /* it, or one of its partitions, could not be opened, and is tried again */
+    int64_t retry_at;      /* monotonic */
+    int told;              /* the error that was told of last */
     bool is_being_cleaned; /* under the mutex: the cleaner is at work here, so it stays */
 };
 

@@ -61,14 +61,13 @@ static void open_partition(struct worker *worker, struct partition *partition)
     const int error = writer_open(&partition->writer, worker->io, &worker->pool, &partition->attachment->ring, partition->spill,
                                   partition->number, &partition->host, recovery->next, recovery->start_offset, recovery->sequence);
     partition->seen = UINT64_MAX;
+    atomic_store_explicit(&partition->open_error, error, memory_order_relaxed); /* relaxed: published by the state */
     if (error) {
-        message(true, "topic %s, partition %u: cannot open its log: %s", partition->spill->info.name, partition->number,
-                strerror(-error));
-        sp_log_state_set(&partition->attachment->ring, worker->bus->registry.owner, SP_LOG_FAILED, -error);
-        atomic_store_explicit(&partition->has_failed, true, memory_order_relaxed); /* relaxed: a lone flag */
         atomic_store_explicit(&partition->state, PARTITION_LEFT, memory_order_release);
         return;
     }
+    if (partition->told)
+        message(false, "topic %s, partition %u: its log is open now", partition->spill->info.name, partition->number);
     uint32_t coming = PARTITION_COMING;
     atomic_compare_exchange_strong_explicit(&partition->state, &coming, PARTITION_OPEN, memory_order_acq_rel, memory_order_relaxed);
     partition->next = worker->partitions;

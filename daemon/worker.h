@@ -29,8 +29,11 @@ struct partition {
     struct partition *next;           /* of the worker's */
     _Atomic uint32_t state;           /* enum partition_state */
     _Atomic bool has_failed, is_gone; /* gone: its topic was deleted */
+    _Atomic int open_error;           /* -errno: why its worker could not open it */
     _Atomic uint64_t start;           /* where the cleaner wants the log to begin */
     uint64_t tried;                   /* the cleaner's */
+    bool is_waiting;                  /* the supervisor's: it could not be opened, and is tried again */
+    int told;                         /* the supervisor's: the error that was told of last; its worker looks */
     int64_t due;                      /* when its next step is */
     int64_t active;                   /* when it last had something */
     uint64_t seen;                    /* `gathered` then */

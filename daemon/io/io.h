@@ -51,7 +51,7 @@ struct io_functions {
     int (*write)(struct io *io, int file, uint64_t at, const void *from, uint32_t size);
     int (*truncate)(struct io *io, int file, uint64_t size);
     int64_t (*size)(struct io *io, int file);
-    int (*is_named)(struct io *io, int file);                       /* 1; 0: its last name was removed */
+    int (*is_named)(struct io *io, int file); /* 1; 0: its last name was removed */
     /* rename: -EEXIST where `to` is there and is not to be replaced (as far as the file system can do that) */
     int (*rename)(struct io *io, const char *from, const char *to, bool replaces);
     int (*unlink)(struct io *io, const char *path);

@@ -85,7 +85,8 @@ static void drop_spare(struct writer *writer)
 static void no_spare(struct writer *writer, int error)
 {
     writer->spare = SPARE_NONE;
-    if (error == -ENOSPC || error == -EDQUOT)
+    writer->spare_error = error;
+    if (writer_is_passing(error))
         writer->spare_retry_at = writer->io->f->monotonic(writer->io) + WRITER_RETRY;
     else if (error != -ECANCELED)
         writer_fail(writer, error, "making a segment");
@@ -248,7 +249,7 @@ bool segments_room(struct writer *writer, uint64_t size, int64_t now)
         make_spare(writer, size);
     if (writer->spare == SPARE_NONE && writer->state != SP_LOG_FAILED) {
         writer->lacks_spare = true;
-        writer_full(writer, "making a segment");
+        writer_full(writer, writer->spare_error, "making a segment");
     }
     if (writer->spare != SPARE_READY)
         return false;

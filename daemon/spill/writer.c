@@ -47,13 +47,32 @@ void writer_fail(struct writer *writer, int error, const char *doing)
         doing, strerror(-error), (unsigned long long)writer->durable.next.offset, "producers are refused once the ring is full");
 }
 
-void writer_full(struct writer *writer, const char *doing)
+bool writer_is_passing(int error)
+{
+    switch (-error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case EAGAIN: return true;
+    default: return false;
+    }
+}
+
+static bool is_room(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
+void writer_full(struct writer *writer, int error, const char *doing)
 {
     if (writer->state != SP_LOG_OPEN)
         return;
-    set_state(writer, SP_LOG_FULL, ENOSPC);
-    say(writer, true,
-        "%s: the file system is full. Producers are refused once the ring is full; it goes on by itself when there is room", doing);
+    set_state(writer, SP_LOG_FULL, -error);
+    say(writer, true, "%s: %s. Producers are refused once the ring is full; it goes on by itself when there is room", doing,
+        is_room(error) ? "the file system is full" : strerror(-error));
 }
 
 static uint32_t stalled(const struct writer *writer)
@@ -68,8 +87,8 @@ void writer_go_on(struct writer *writer)
 {
     if (writer->state != SP_LOG_FULL || writer->lacks_spare || stalled(writer))
         return;
+    say(writer, false, is_room(-writer->error) ? "there is room on the file system again" : "it goes on");
     set_state(writer, SP_LOG_OPEN, 0);
-    say(writer, false, "there is room on the file system again");
 }
 
 /* -------------------------------------------------------------------------------------------------------------- writing */
@@ -117,7 +136,7 @@ static void write_done(struct io_request *request, int result)
         if (result == -ENOSPC || result == -EDQUOT) {
             slot->is_stalled = true;
             writer->retry_at = writer->io->f->monotonic(writer->io) + WRITER_RETRY;
-            writer_full(writer, "writing a block");
+            writer_full(writer, result, "writing a block");
             return;
         }
         if (result == -EINTR || result == -EAGAIN || result > 0) {

@@ -134,6 +134,7 @@ struct writer {
     struct io_request spare_request;
     int64_t spare_retry_at; /* after ENOSPC */
     bool lacks_spare;       /* nothing can be written before there is one */
+    int spare_error;        /* why the latest could not be made */
 
     struct io_request flushes[3];
     uint32_t flushing; /* requests in flight; 0: none */
@@ -177,9 +178,11 @@ void writer_close(struct writer *writer);
 /* writer_set_start: records below `offset` are gone for readers. Goes into the frontier. */
 void writer_set_start(struct writer *writer, uint64_t offset);
 
-/* writer_fail: stop for good. writer_full: wait for room. writer_go_on: there may be room again. */
+/* writer_fail: stop for good. writer_full: wait for room. writer_go_on: there may be room again. writer_is_passing: an error (-errno) that
+ * may be over in a moment: the file system, the table of open files or memory is full. */
 void writer_fail(struct writer *writer, int error, const char *doing);
-void writer_full(struct writer *writer, const char *doing);
+void writer_full(struct writer *writer, int error, const char *doing);
+bool writer_is_passing(int error);
 void writer_go_on(struct writer *writer);
 
 #endif

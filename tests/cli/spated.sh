@@ -255,6 +255,26 @@ run consume v --log "$log"
 (seq 1 100; echo "goes on") | cmp -s - "$scratch/out" || fail "repair did not bring the records back"
 rm -rf "${SPATE_DIR:?}"/* "$log"
 
+it "takes up what it could not open for want of descriptors when there are some again"
+: >"$scratch/daemon.err"
+(ulimit -n 60 && exec "$daemon_program" --log-dir "$log") 2>>"$scratch/daemon.err" >/dev/null &
+daemon=$!
+pids+=("$daemon")
+eventually said ': ready'
+run topic create wide --durable --ring 64K --partitions 64
+run topic create late --durable --ring 64K --partitions 2
+eventually said 'this is tried again until it can'
+stat_finds_fault() { run stat; [ "$status" = 3 ]; }
+eventually stat_finds_fault
+run topic delete wide
+eventually said 'topic wide was deleted'
+eventually said 'its log is open now|topic late: writing its log'
+seq 1 100 | run produce late --acks durable --quiet
+expect_status 0
+stop
+expect_status 0
+rm -rf "${SPATE_DIR:?}"/* "$log"
+
 # ---------------------------------------------------------------------------------------------------------------- disks
 
 if [ "$(id -u)" != 0 ] || ! (mkdir -p "$scratch/disk" && mount -t tmpfs -o size=6M none "$scratch/disk") 2>/dev/null; then
@@ -287,6 +307,24 @@ run produce f --acks durable --quiet <<<"more"
 expect_status 0
 run consume f --exit
 (head -n "$published" "$scratch/many"; echo more) | cmp -s - "$scratch/out" || fail "what was acknowledged is not what is there"
+run stat
+expect_status 0
+
+it "takes up a topic that was made while the disk was full, when there is room"
+mount -o remount,size=128M "$scratch/disk"
+dd if=/dev/zero of="$scratch/disk/filler" bs=64K 2>/dev/null
+run topic create h --durable --ring 64K
+eventually said 'topic h: no log is written: No space left on device'
+run stat
+expect_status 3
+run produce h --quiet <<<"published on a full disk"
+expect_status 0
+rm "$scratch/disk/filler"
+eventually said 'topic h: writing its log'
+run produce h --acks durable --quiet <<<"and afterwards"
+expect_status 0
+run consume h --exit
+expect_out $'published on a full disk\nand afterwards'
 run stat
 expect_status 0
 

@@ -451,7 +451,8 @@ static void a_segment_of_a_newer_build_is_refused_and_not_called_lost(void **sta
     const uint32_t version_and_crc[2] = {SP_LOG_VERSION + 1, 12345};
     (void)state;
     make_three(SPATE_COMPRESSION_NONE);
-    log_dir_patch(log_dir_name(&dir, 40, "log"), offsetof(struct sp_segment_header, version), version_and_crc, sizeof version_and_crc);
+    log_dir_patch(log_dir_name(&dir, 40, "log"), offsetof(struct sp_segment_header, version), version_and_crc,
+                  sizeof version_and_crc);
     char expected[64];
     snprintf(expected, sizeof expected, "30-39 %d", -EPROTO);
     assert_string_equal(story_from(30, 120), expected);
