@@ -38,7 +38,9 @@ static void say(void *context, bool is_error, const char *text)
 
 static const char *reason_of(int error)
 {
-    return error == -EBADMSG || error == -EEXIST ? spate_last_error() : strerror(-error);
+    return error == -EBADMSG || error == -EEXIST  ? spate_last_error()
+           : error == -ENOSPC || error == -EDQUOT ? "the file system is full"
+                                                  : strerror(-error);
 }
 
 /* What producers and `spate stat` are told of a partition that nobody writes. */

@@ -67,7 +67,8 @@ static void open_partition(struct worker *worker, struct partition *partition)
         return;
     }
     if (partition->told)
-        message(false, "topic %s, partition %u: its log is open now", partition->spill->info.name, partition->number);
+        message(false, "topic %s, partition %u: its log is open now%s", partition->spill->info.name, partition->number,
+                partition->told == -ENOSPC ? ": there is room on the file system again" : "");
     uint32_t coming = PARTITION_COMING;
     atomic_compare_exchange_strong_explicit(&partition->state, &coming, PARTITION_OPEN, memory_order_acq_rel, memory_order_relaxed);
     partition->next = worker->partitions;

@@ -20,6 +20,7 @@ void clean_path(const struct clean *clean, uint64_t base, const char *suffix, ch
 struct listing {
     struct clean_segment *segments;
     uint32_t count, room;
+    uint64_t active_size; /* of the one that is being written, which is not in the list; 0: there is none */
 };
 
 static int note_segment(void *context, const char *name)
@@ -145,8 +146,26 @@ static int look_at_closed(const struct clean *clean, struct clean_segment *segme
     return error == -ENODATA ? 0 : error;
 }
 
-/* Closed segments, oldest first: all but the newest. */
-static int list(const struct clean *clean, struct listing *listing)
+/* The newest segment, when nobody writes to it any more: it is from before this daemon, or its writer has left it and given it an index.
+ * Without timestamps nobody knows how old its records are: then it is as new as can be.
+ * Returns 0, -EBUSY (it is being written), -errno */
+static int look_at_newest(const struct clean *clean, struct clean_segment *segment, const struct sp_segment_identity *identity,
+                          int64_t now)
+{
+    struct sp_index_header index;
+    uint64_t next = clean->recovered;
+
+    if (segment->base >= clean->recovered) {
+        const int error = read_index(clean, segment->base, identity->salt, &index);
+        if (error)
+            return error == -ENODATA ? -EBUSY : error;
+        next = index.next_offset;
+    }
+    return look_at_closed(clean, segment, identity, next, now);
+}
+
+/* Closed segments, oldest first. */
+static int list(const struct clean *clean, struct listing *listing, int64_t now)
 {
     char path[CLEAN_PATH_SIZE];
     struct sp_segment_identity before = {0};
@@ -163,7 +182,15 @@ static int list(const struct clean *clean, struct listing *listing)
             error = look_at_closed(clean, &listing->segments[i - 1], &before, listing->segments[i].base, identity.created);
         before = identity;
     }
-    listing->count--;
+    if (error)
+        return error;
+    struct clean_segment *newest = &listing->segments[listing->count - 1];
+    error = look_at_newest(clean, newest, &before, now);
+    if (error == -EBUSY) {
+        listing->active_size = newest->size;
+        listing->count--;
+        error = 0;
+    }
     return error;
 }
 
@@ -185,10 +212,10 @@ static int delete_segment(const struct clean *clean, const struct clean_segment 
 }
 
 /* How many of the oldest segments retention takes. */
-static uint32_t count_expired(const struct clean *clean, const struct listing *listing, uint64_t active_size, int64_t now)
+static uint32_t count_expired(const struct clean *clean, const struct listing *listing, int64_t now)
 {
     const struct spate_topic_info *info = &clean->topic->info;
-    uint64_t total = active_size;
+    uint64_t total = listing->active_size;
     uint32_t expired = 0;
 
     if (!(info->cleanup & SPATE_CLEANUP_DELETE))
@@ -209,8 +236,7 @@ static uint32_t count_expired(const struct clean *clean, const struct listing *l
 static int delete_expired(const struct clean *clean, struct listing *listing, uint64_t *start, uint64_t wanted, uint64_t end,
                           int64_t now, struct clean_result *ret)
 {
-    const uint64_t active_size = listing->segments[listing->count].size;
-    uint32_t expired = count_expired(clean, listing, active_size, now);
+    uint32_t expired = count_expired(clean, listing, now);
     uint64_t begin = expired ? listing->segments[expired - 1].next : *start;
     int error = 0;
 
@@ -224,7 +250,7 @@ static int delete_expired(const struct clean *clean, struct listing *listing, ui
          expired < listing->count && listing->segments[expired].next <= *start && listing->segments[expired].next < end && !error;
          expired++)
         error = delete_segment(clean, &listing->segments[expired], ret);
-    memmove(listing->segments, listing->segments + expired, (listing->count + 1 - expired) * sizeof *listing->segments);
+    memmove(listing->segments, listing->segments + expired, (listing->count - expired) * sizeof *listing->segments);
     listing->count -= expired;
     return error;
 }
@@ -235,7 +261,7 @@ int clean_partition(const struct clean *clean, uint64_t start, uint64_t wanted_s
     struct listing listing = {0};
 
     *ret = (struct clean_result){0};
-    int error = list(clean, &listing);
+    int error = list(clean, &listing, now);
     while (listing.count && listing.segments[listing.count - 1].next > end) /* not durable yet: it may be gone after a crash */
         listing.count--;
     wanted_start = wanted_start < end ? wanted_start : end;

@@ -1,11 +1,12 @@
 /* clean.h: keeping a partition's log within its bounds: deleting old segments, deleting records on demand, compacting by key.
  *
- * Works on segments that are closed, and never on the one that is being written, which is the newest. So it needs nothing of the writer
- * but to be told where the log begins. Runs beside it, on the cleaner's thread, through an io of its own; in the simulator on the same
- * thread.
+ * Works on segments that are closed, and never on the one that is being written, which is the newest, unless the writer has left that one
+ * too, having nothing to write: then it has an index. So it needs nothing of the writer but to be told where the log begins. Runs beside
+ * it, on the cleaner's thread, through an io of its own; in the simulator on the same thread.
  *
  * DELETING takes whole segments, oldest first; delete-records moves the beginning of the log into a segment, which goes when all of it is
- * below. Readers are told by the ring's log words before a file is removed.
+ * below. Readers are told by the ring's log words before a file is removed. The segment with the newest record stays until there is a newer
+ * one, though nobody reads it any more: recovery learns from it where the log goes on.
  *
  * COMPACTING keeps of each key the record with the highest offset, in the closed segments. A segment is copied without the records that a
  * newer one of their key supersedes, into a file of another name, made durable, and renamed over the old one; so at every moment one of
@@ -26,6 +27,7 @@ struct clean {
     struct io *io;
     const struct spill_topic *topic;
     uint32_t partition;
+    uint64_t recovered;   /* offset that the daemon began to write at: segments that begin below are closed */
     uint64_t keys_memory; /* bytes, for the table of keys */
     uint64_t *tried;      /* the partition's own, 0 at first: how much was to be compacted at the latest attempt */
     void (*say)(void *context, bool is_error, const char *text);

@@ -12,6 +12,8 @@
  * partition in which little happens takes little. */
 #define SEGMENT_FIRST ((uint64_t)4 << 20)
 
+#define IDLE_LEAST SP_NS_PER_S /* without a record, before a segment is left for that */
+
 #define PATH_SIZE (SPATE_TOPIC_NAME_MAX + 64)
 
 static void name_file(const struct writer *writer, const char *name, char path[PATH_SIZE])
@@ -193,7 +195,9 @@ static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
 
     name_file(writer, "spare", from);
     name_segment(writer, writer->gathered.offset, "log", to);
-    const int error = writer->io->f->rename(writer->io, from, to, false);
+    /* the present one may be empty, and too small for the record that is next: its name is the same */
+    const bool replaces = writer->current->file >= 0 && writer->current->identity.base_offset == writer->gathered.offset;
+    const int error = writer->io->f->rename(writer->io, from, to, replaces);
     if (error) {
         spill_pool_give(writer->pool, slot->buffer);
         writer_fail(writer, error, "naming a segment");
@@ -231,6 +235,32 @@ static bool is_too_old(const struct writer *writer, const struct segment_file *s
 {
     const int64_t age = writer->topic->info.segment_age;
     return age > 0 && now - segment->opened >= age && segment->at > sizeof(struct sp_segment_header);
+}
+
+/* When the present segment is to be left although nothing more comes: it is too old, or all in it is. Otherwise the cleaner, who keeps to
+ * segments that are closed, would never delete or compact the last records of a topic that has gone quiet. */
+static int64_t leave_idle_at(const struct writer *writer)
+{
+    const struct spate_topic_info *info = &writer->topic->info;
+    const struct segment_file *current = writer->current;
+    int64_t when = WRITER_NEVER;
+
+    if (current->file < 0 || current->at <= sizeof(struct sp_segment_header) || writer->is_closing)
+        return WRITER_NEVER;
+    if (info->segment_age > 0)
+        when = current->opened + info->segment_age;
+    if (info->cleanup & SPATE_CLEANUP_DELETE && info->retention_time >= 0 && info->retention_time < WRITER_NEVER / 2) {
+        const int64_t expired = current->latest + (info->retention_time > IDLE_LEAST ? info->retention_time : IDLE_LEAST);
+        when = expired < when ? expired : when;
+    }
+    return when;
+}
+
+/* Nothing is on its way into it. */
+static bool is_idle(const struct writer *writer)
+{
+    return writer->current->writes == 0 && writer->in_flight == 0 && !writer->large.raw_size && writer->left->file < 0 &&
+           !writer->flushing;
 }
 
 bool segments_room(struct writer *writer, uint64_t size, int64_t now)
@@ -306,10 +336,16 @@ int64_t segments_step(struct writer *writer, int64_t now)
         writer->current = left;
         finish_left(writer);
     }
+    const int64_t leave_at = writer->state == SP_LOG_OPEN ? leave_idle_at(writer) : WRITER_NEVER;
+    if (now >= leave_at && is_idle(writer)) {
+        writer->left = current;
+        writer->current = current = left;
+    }
     if (writer->state != SP_LOG_FAILED)
         prepare(writer);
     const bool is_wanted = writer->lacks_spare || (current->file >= 0 && current->at > current->size / 2 && !writer->is_closing);
     if (writer->spare == SPARE_NONE && is_wanted && now >= writer->spare_retry_at)
         make_spare(writer, 0);
-    return writer->spare == SPARE_NONE && is_wanted ? writer->spare_retry_at : WRITER_NEVER;
+    const int64_t retry_at = writer->spare == SPARE_NONE && is_wanted ? writer->spare_retry_at : WRITER_NEVER;
+    return leave_at > now && leave_at < retry_at ? leave_at : retry_at;
 }

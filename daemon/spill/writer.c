@@ -212,6 +212,7 @@ static void gathered(struct writer *writer, const struct sp_block_header *header
     writer->blocks++;
     writer->bytes += size;
     writer->latest_size = size;
+    writer->current->latest = writer->io->f->monotonic(writer->io);
     writer->pending_since = 0;
 }
 

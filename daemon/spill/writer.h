@@ -18,7 +18,7 @@
  *
  * SEGMENTS. The next one is allocated while the present one is written, under the name `spare`, and gets its own when it is entered. It
  * is not durable before its directory entry is; both are part of the next flush. The one that was left is flushed, cut to its end and
- * given an index.
+ * given an index. One that nothing is written to any more is left when it is too old, or all in it is.
  *
  * PREPARING. Blocks that are written for the first time make the file system note that they are, in its journal, and the flush behind them
  * has to wait for that. Where small groups are flushed one after the other, the next stretch of the segment is therefore written with zeros
@@ -75,6 +75,7 @@ struct segment_file {
     uint32_t preparing; /* bytes behind it that are being written with zeros; 0: none */
     struct io_request prepare;
     int64_t opened; /* monotonic */
+    int64_t latest; /* monotonic time of its latest block */
     struct sp_index_maker index;
 };
 

@@ -255,6 +255,25 @@ run consume v --log "$log"
 (seq 1 100; echo "goes on") | cmp -s - "$scratch/out" || fail "repair did not bring the records back"
 rm -rf "${SPATE_DIR:?}"/* "$log"
 
+it "deletes and compacts what is old also when nothing more is written"
+printf '[log]\nretention_interval = 100ms\n' >"$scratch/often.ini"
+start --config "$scratch/often.ini"
+run topic create old --durable --ring 64K --config retention_time=1s
+seq 1 10 | run produce old --acks written --quiet
+run topic create keyed --durable --ring 64K --config cleanup=compact --config segment_age=500ms
+printf 'k:1\nk:2\nj:3\nk:4\n' | run produce keyed --key-delimiter : --acks written --quiet
+eventually said 'topic keyed, partition 0: compacted 1 segments: 2 records superseded'
+is_gone() { run consume old --exit; expect_status 0; [ ! -s "$scratch/out" ]; }
+eventually is_gone
+run consume keyed --log "$log" # what is still in the ring is read from there as it was published
+expect_out $'3\n4'
+seq 11 12 | run produce old --acks durable --quiet
+run consume old --exit
+expect_out $'11\n12'
+stop
+expect_status 0
+rm -rf "${SPATE_DIR:?}"/* "$log"
+
 it "takes up what it could not open for want of descriptors when there are some again"
 : >"$scratch/daemon.err"
 (ulimit -n 60 && exec "$daemon_program" --log-dir "$log") 2>>"$scratch/daemon.err" >/dev/null &
@@ -314,7 +333,7 @@ it "takes up a topic that was made while the disk was full, when there is room"
 mount -o remount,size=128M "$scratch/disk"
 dd if=/dev/zero of="$scratch/disk/filler" bs=64K 2>/dev/null
 run topic create h --durable --ring 64K
-eventually said 'topic h: no log is written: No space left on device'
+eventually said 'topic h: no log is written: the file system is full'
 run stat
 expect_status 3
 run produce h --quiet <<<"published on a full disk"

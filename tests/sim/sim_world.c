@@ -455,6 +455,7 @@ int world_start(struct world *world)
     }
     world->is_open = true;
     world->start = world->tried = 0;
+    world->recovered = recovery.next.offset;
     world->figures->restarts++;
     world->has_flush_failed = false;
     check(world);
@@ -526,6 +527,7 @@ void world_clean(struct world *world, uint64_t wanted_start)
 {
     const struct clean job = {.io = &world->disk->io,
                               .topic = &world->topic,
+                              .recovered = world->recovered,
                               .keys_memory = 64 << 10,
                               .tried = &world->tried,
                               .say = host_say,

@@ -75,6 +75,7 @@ struct world {
     bool has_failed;
 
     bool was_compacted;
+    uint64_t recovered;    /* offset that the writer began at */
     uint64_t start, tried; /* asked of the writer by the cleaner; the cleaner's own */
 
     bool is_quiet; /* a violation is expected */
