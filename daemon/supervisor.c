@@ -77,12 +77,13 @@ static void open_partition(struct supervisor *supervisor, struct supervised *ent
         error = sp_attach(entry->topic, number, SP_ACCESS_PRODUCE, &partition->attachment);
     if (!error)
         error = recover_partition(supervisor->io, &entry->spill, number, say, NULL, &partition->recovery);
+    if (!error)
+        error = recover_fit(supervisor->io, &partition->attachment->ring, &entry->spill, number, say, NULL, &partition->recovery);
     if (error) {
         not_opened(supervisor, entry, partition, error);
         return;
     }
     partition->is_waiting = false;
-    recover_fit(&partition->attachment->ring, &entry->spill, number, say, NULL, &partition->recovery);
     atomic_store_explicit(&partition->state, PARTITION_COMING, memory_order_release);
     worker_add(least_loaded(supervisor), partition);
 }

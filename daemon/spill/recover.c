@@ -371,7 +371,8 @@ static void mind_frontier(struct recover *recover)
     result->start_offset = sp_max(result->start_offset, recover->frontier.start_offset);
     if (result->next.offset > recover->frontier.offset)
         return;
-    result->is_short = result->next.offset < recover->frontier.offset &&
+    /* before its segment was entered it may be a hole that it tells of (note_hole), which was said then */
+    result->is_short = result->next.offset < recover->frontier.offset && recover->frontier.at > 0 &&
                        (recover->count > 0 || recover->frontier.offset > recover->frontier.start_offset);
     if (result->is_short)
         say(recover, true, "the log is damaged: offsets %llu to %llu were durable and are missing; see `spate log verify`",
@@ -428,8 +429,35 @@ static struct sp_place find_again(struct sp_ring *ring, const struct recovery *r
     return written;
 }
 
-void recover_fit(struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,
-                 void (*say_it)(void *context, bool is_error, const char *text), void *context, struct recovery *ret)
+/* The log goes on at recovery->next, and what it has ends before. */
+static int note_hole(struct io *io, const struct spill_topic *topic, uint32_t partition, struct recovery *recovery)
+{
+    struct sp_frontier frontier = {
+        .sequence = recovery->sequence + 1,
+        .segment = recovery->next.offset,
+        .offset = recovery->next.offset,
+        .position = recovery->next.position,
+        .start_offset = recovery->start_offset,
+    };
+    char path[PATH_SIZE];
+
+    memcpy(frontier.topic_id, topic->id, sizeof frontier.topic_id);
+    sp_frontier_seal(&frontier);
+    snprintf(path, sizeof path, "%s/%u/frontier", topic->directory, partition);
+    const int file = io->f->open(io, path, O_RDWR);
+    if (file < 0)
+        return file;
+    int error = io->f->write(io, file, frontier.sequence % 2 * SP_LOG_GRAIN, &frontier, sizeof frontier);
+    io->f->close(io, file);
+    if (!error)
+        error = io->f->sync(io, path);
+    if (!error)
+        recovery->sequence = frontier.sequence;
+    return error;
+}
+
+int recover_fit(struct io *io, struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,
+                void (*say_it)(void *context, bool is_error, const char *text), void *context, struct recovery *ret)
 {
     const struct recover recover = {.topic = topic, .partition = partition, .say = say_it, .context = context};
     const struct sp_place written = sp_log_place(ring, SP_LOG_WRITTEN), tail = sp_ring_tail(ring);
@@ -439,10 +467,10 @@ void recover_fit(struct sp_ring *ring, const struct spill_topic *topic, uint32_t
     else /* records that were deleted stay so, though the frontier that says it was not written any more */
         ret->start_offset = sp_max(ret->start_offset, sp_min(sp_log_start(ring), ret->next.offset));
     if (ret->next.offset == written.offset && ret->next.position == written.position)
-        return;
+        return 0;
     /* Blocks that were written, and the daemon died before it said so: the ring still has these records. */
     if (ret->next.offset > written.offset && ret->next.offset <= tail.offset && ret->next.position <= tail.position)
-        return;
+        return 0;
     /* The log lost what had been written, or is new: what the ring still has is written again. */
     const struct sp_place from = find_again(ring, ret, written);
     if (from.offset > ret->next.offset && !ret->is_new)
@@ -450,9 +478,11 @@ void recover_fit(struct sp_ring *ring, const struct spill_topic *topic, uint32_t
             (unsigned long long)ret->next.offset, (unsigned long long)from.offset - 1);
     if (!ret->is_new && from.offset < ret->next.offset) { /* nobody honest says so: what is in the log stays as it is */
         say(&recover, true, "the ring says that less was written than the log has: it goes on where the log ends");
-        return;
+        return 0;
     }
+    const bool has_hole = from.offset > ret->next.offset;
     if (ret->is_new)
         ret->start_offset = from.offset;
     ret->next = from;
+    return has_hole && !ret->is_new ? note_hole(io, topic, partition, ret) : 0;
 }

@@ -25,8 +25,10 @@ int recover_partition(struct io *io, const struct spill_topic *topic, uint32_t p
                       void (*say)(void *context, bool is_error, const char *text), void *context, struct recovery *ret);
 
 /* recover_fit: the same, seen from a ring that outlived the daemon: it may have come further than the log that was found. Changes
- * ret->next, and start_offset where there was no log. say, context: as above. */
-void recover_fit(struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,
-                 void (*say)(void *context, bool is_error, const char *text), void *context, struct recovery *ret);
+ * ret->next, and start_offset where there was no log. Where that leaves a hole in the log, the frontier says so durably before anything is
+ * written behind it: otherwise the next recovery takes the hole for the end. say, context: as above.
+ * Returns  0, -errno of the frontier */
+int recover_fit(struct io *io, struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,
+                void (*say)(void *context, bool is_error, const char *text), void *context, struct recovery *ret);
 
 #endif

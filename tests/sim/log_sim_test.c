@@ -29,6 +29,9 @@ static void run_seed(uint64_t seed, struct world_figures *figures)
     world_end(&world);
 }
 
+/* Of long runs: a hole that the frontier did not tell of was taken for the end of the log. */
+static const uint64_t found_something[] = {1882649710843318};
+
 static void nothing_durable_is_lost_and_nothing_else_is_found(void **state)
 {
     const char *seed = getenv("SPATE_SEED"), *full = getenv("SPATE_FULL");
@@ -46,6 +49,8 @@ static void nothing_durable_is_lost_and_nothing_else_is_found(void **state)
     } else {
         for (uint64_t i = 1; i <= SEEDS; i++)
             run_seed(i, &figures);
+        for (size_t i = 0; i < sizeof found_something / sizeof *found_something; i++)
+            run_seed(found_something[i], &figures);
     }
     world_print("log_sim", &figures);
     assert_int_equal(figures.violations, 0);
