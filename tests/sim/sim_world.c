@@ -543,7 +543,8 @@ void world_clean(struct world *world, uint64_t wanted_start)
          result.segments, result.compacted, result.records_removed);
     if (sim_disk_files(world->disk) != files)
         world_violate(world, "the cleaner left a file open");
-    world->was_compacted |= result.compacted > 0; /* then the log does not tell the position of its end */
+    /* then the log does not tell the position of its end; a round that failed may have put a segment in place before */
+    world->was_compacted |= result.compacted > 0 || (error && world->topic.info.cleanup & SPATE_CLEANUP_COMPACT);
     world->figures->deleted += result.segments;
     world->figures->compacted += result.compacted;
     world->figures->superseded += result.records_removed;
