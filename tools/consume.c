@@ -164,7 +164,9 @@ static int open_all(const struct command *command, struct consume *consume)
                                           : tool_open_bus(command, TOOL_JOIN, consume->name, &consume->bus);
     if (status == STATUS_GO_ON)
         status = consume->wait_topic ? wait_for_topic(consume)
-                                     : tool_open_topic(consume->bus, consume->topic_name, "or give --wait-topic", &consume->topic);
+                 : consume->log_dir != NULL
+                     ? tool_open_log_topic(consume->bus, consume->log_dir, consume->topic_name, &consume->topic)
+                     : tool_open_topic(consume->bus, consume->topic_name, "or give --wait-topic", &consume->topic);
     if (status == STATUS_GO_ON)
         status = open_consumer(consume);
     if (status == STATUS_GO_ON && consume->exit_at_end)

@@ -207,7 +207,7 @@ static int publish(struct produce *produce)
         produce->line = published + 1;
         return too_large(produce, "record");
     }
-    if (error == -ETIMEDOUT)
+    if (error == -ETIMEDOUT && produce->acks == SPATE_WATERMARK_RING)
         return tool_error("topic '%s' gave no room in time: `spate stat` shows which consumer gates or which claim is stalled; "
                           "published: %" PRIu64,
                           topic, published);

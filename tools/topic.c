@@ -14,10 +14,16 @@
 
 /* ------------------------------------------------------------------------------------------------------------- create */
 
-/* The library parses configuration values; its sentence names the allowed ones and the nearest key. */
+/* The library parses configuration values; its sentence names the allowed ones and the nearest key. What was given stands before it. */
 static const char *set_config_field(struct spate_topic_config *config, const char *key, const char *value)
 {
-    return spate_topic_config_set(config, key, value) == 0 ? NULL : spate_last_error();
+    if (spate_topic_config_set(config, key, value) == 0)
+        return NULL;
+    const char *sentence = spate_last_error();
+    const size_t key_size = strlen(key), value_size = strlen(value);
+    const bool repeats = strncmp(sentence, key, key_size) == 0 && sentence[key_size] == '=' &&
+                         strncmp(sentence + key_size + 1, value, value_size) == 0 && sentence[key_size + 1 + value_size] == ':';
+    return repeats ? sentence + key_size + value_size + 3 : sentence;
 }
 
 static const char *set_partitions(void *target, char *text)
@@ -284,8 +290,9 @@ static int run_trim(const struct command *command, int argc, char **argv)
     if (status == STATUS_GO_ON) {
         int error = spate_delete_records(topic, partition, offset, timeout);
         if (error == -ETIMEDOUT || error == -EAGAIN)
-            status =
-                tool_error("asked for, and not done within the time: spated does it when it runs (`spate stat` shows whether)");
+            status = tool_error("topic '%s', partition %d: asked for, and not done within the time: spated does it when it runs "
+                                "(`spate stat` shows whether)",
+                                argv[0], partition);
         else
             status = error == 0 ? STATUS_OK : tool_failed(error, "cannot trim topic '%s', partition %d", argv[0], partition);
         spate_topic_close(topic);

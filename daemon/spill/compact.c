@@ -205,7 +205,6 @@ static int source_next(struct source *source, struct found_record *ret)
 
 struct target {
     const struct clean *clean;
-    const struct source *source;
     int file;
     struct sp_segment_identity identity;
     uint64_t at; /* of the next block in the file */
@@ -215,7 +214,7 @@ struct target {
     uint32_t size;        /* bytes of records in it */
     uint64_t begin, next; /* offsets that it covers */
     int64_t first, last;  /* timestamps */
-    uint64_t position;    /* of its first record in the ring */
+    uint64_t end;         /* in the ring, of the last record that was looked at, kept or not */
     uint64_t missing;     /* offsets from `next` on that no record stands for */
     struct sp_index_maker index;
     uint64_t kept;
@@ -233,7 +232,7 @@ static int target_flush(struct target *target)
         .kind = SP_BLOCK_MAGIC | SP_BLOCK_COMPACTED,
         .previous = target->previous,
         .base_offset = target->begin,
-        .position = target->position,
+        .position = target->end > target->size ? target->end - target->size : 0, /* so that it ends where it did */
         .first_timestamp = target->first,
         .last_timestamp = target->last,
         .count = (uint32_t)(target->next - target->begin),
@@ -276,7 +275,6 @@ static int target_reserve(struct target *target, uint64_t size)
     if (target->size == 0) {
         target->begin = target->next;
         target->first = target->last = 0;
-        target->position = target->source->header.position;
     }
     return error;
 }
@@ -333,7 +331,6 @@ static int target_open(struct target *target, const struct clean *clean, const s
 
     *target = (struct target){
         .clean = clean,
-        .source = source,
         .file = -1,
         .identity = source->identity,
         .at = sizeof *header,
@@ -461,6 +458,7 @@ static int rewrite(struct keys *keys, const struct clean *clean, struct clean_se
             } else {
                 error = target_add(&target, &found);
             }
+            target.end = source.header.position + source.at;
         }
     }
     if (error == -ENODATA && (removed || !segment->is_compacted)) {

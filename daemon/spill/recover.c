@@ -269,13 +269,18 @@ static uint32_t find_begin(const struct recover *recover, bool *ret_at_frontier)
     return index;
 }
 
-/* Whether it is no longer the segment that the frontier points into: compacting puts another file in its place. */
-static bool is_compacted(const struct open_segment *segment)
+/* Whether it is no longer the segment that the frontier points into: compacting puts another file in its place.
+ * Returns 1, 0, -errno */
+static int is_compacted(struct open_segment *segment)
 {
     struct sp_block_header block;
-    return !segment->reason &&
-           read_segment((void *)(uintptr_t)segment, sizeof(struct sp_segment_header), &block, sizeof block) == 0 &&
-           !sp_block_check(&block, &segment->identity, segment->source.size - sizeof(struct sp_segment_header)) &&
+
+    if (segment->reason)
+        return 0;
+    const int error = read_segment(segment, sizeof(struct sp_segment_header), &block, sizeof block);
+    if (error)
+        return error == -ENODATA ? 0 : error;
+    return !sp_block_check(&block, &segment->identity, segment->source.size - sizeof(struct sp_segment_header)) &&
            (block.kind & SP_BLOCK_COMPACTED);
 }
 
@@ -325,7 +330,12 @@ static int walk(struct recover *recover)
             continue;
         }
         struct sp_scan_place place = sp_scan_begin(&segment.identity);
-        at_frontier = at_frontier && !is_compacted(&segment);
+        const int compacted = at_frontier ? is_compacted(&segment) : 0;
+        if (compacted < 0) {
+            close_segment(&segment);
+            return compacted;
+        }
+        at_frontier = at_frontier && !compacted;
         if (at_frontier)
             place = (struct sp_scan_place){recover->frontier.at,
                                            {recover->frontier.position, recover->frontier.offset},

@@ -187,7 +187,7 @@ struct spate_topic_config {
                              * nothing; 0: as the bus */
     uint32_t consumer_mode;  /* who may consume, likewise; 0: as the bus. Whoever may produce may consume as well, and all of them
                              * must be able to write the bus (spate_bus_options.mode) */
-    uint32_t durable;        /* 1: keep a log. The rest means nothing without */
+    uint32_t durable;        /* 1: keep a log. Without, the rest has to stay as by default */
     uint32_t flush;          /* enum spate_flush; default none */
     int64_t flush_interval;  /* ns, of SPATE_FLUSH_INTERVAL; default 100 ms */
     uint32_t compression;    /* enum spate_compression, of the log's blocks; default none */

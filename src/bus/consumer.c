@@ -36,9 +36,10 @@ static int take_options(const struct spate_topic *topic, const struct spate_cons
         ret->policy = topic->info.durable ? SPATE_POLICY_SPILL : SPATE_POLICY_GATE;
     if (ret->policy == SPATE_POLICY_SPILL && !topic->info.durable)
         return sp_fail(-EINVAL, "policy spill: topic %s is not durable, so there is no log to read on in", topic->info.name);
-    if (ret->watermark > SPATE_WATERMARK_REPLICATED || (ret->watermark != SPATE_WATERMARK_RING && !topic->info.durable))
-        return sp_fail(-EINVAL, "watermark %u: topic %s has none such (only durable topics have)", ret->watermark,
-                       topic->info.name);
+    if (ret->watermark > SPATE_WATERMARK_REPLICATED)
+        return sp_fail(-EINVAL, "watermark %u is out of range: see enum spate_watermark", ret->watermark);
+    if (ret->watermark != SPATE_WATERMARK_RING && !topic->info.durable)
+        return sp_fail(-EINVAL, "topic %s is not durable: it has no log, and so no such watermark", topic->info.name);
     if (ret->policy > SPATE_POLICY_SPILL || ret->wait > SPATE_WAIT_BLOCK || ret->start > SPATE_START_LAST)
         return sp_fail(-EINVAL, "policy %u, wait strategy %u or start %u is out of range: see their enums", ret->policy, ret->wait,
                        ret->start);
@@ -282,8 +283,9 @@ static int find_start(const struct spate_consumer *consumer, const struct sp_con
         if (start == SPATE_START_LAST)
             value = last_n(oldest, published, value);
         if (value < (int64_t)oldest.offset || value > (int64_t)sp_ring_tail(ring).offset)
-            return sp_fail(-ERANGE, "offset %lld is not in the ring of topic %s, partition %u: it holds %llu to %llu",
-                           (long long)value, consumer->topic->info.name, lane->partition, (unsigned long long)oldest.offset,
+            return sp_fail(-ERANGE, "offset %lld is not in the %s of topic %s, partition %u: it holds %llu to %llu",
+                           (long long)value, lane->is_spilling ? "log" : "ring", consumer->topic->info.name, lane->partition,
+                           (unsigned long long)(lane->is_spilling ? sp_log_start(ring) : oldest.offset),
                            (unsigned long long)sp_ring_tail(ring).offset);
         ret->discard_below = (uint64_t)value;
         ret->place = ret->discard_below == published.offset ? published : sp_mark_before(ring, lowest, ret->discard_below);

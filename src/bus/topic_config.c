@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,18 +91,35 @@ static int parse_uint32(const char *key, const char *text, int base, uint32_t *r
     return 0;
 }
 
+/* A number within bounds; `allowed` is how people write these. */
+static int parse_within(const char *key, const char *text, uint64_t least, uint64_t most, const char *allowed, uint64_t *ret)
+{
+    int64_t value;
+    int error = parse_number(key, text, 10, &value);
+    if (!error && (value < 0 || (uint64_t)value < least || (uint64_t)value > most))
+        error = sp_fail(-EINVAL, "%s=%s: allowed are %s", key, text, allowed);
+    if (!error)
+        *ret = (uint64_t)value;
+    return error;
+}
+
+static int parse_count(const char *key, const char *text, uint32_t most, const char *allowed, uint32_t *ret)
+{
+    uint64_t value;
+    const int error = parse_within(key, text, 1, most, allowed, &value);
+    if (!error)
+        *ret = (uint32_t)value;
+    return error;
+}
+
 static int set_partitions(struct spate_topic_config *c, const char *k, const char *v)
 {
-    return parse_uint32(k, v, 10, &c->partitions);
+    return parse_count(k, v, SPATE_PARTITIONS_MAX, "1 to 1024", &c->partitions);
 }
 
 static int set_ring(struct spate_topic_config *c, const char *k, const char *v)
 {
-    int64_t value;
-    int error = parse_number(k, v, 10, &value);
-    if (!error)
-        c->ring_capacity = value < 0 ? 0 : (uint64_t)value;
-    return error;
+    return parse_within(k, v, SPATE_RING_MIN, SPATE_RING_MAX, "64K to 64G", &c->ring_capacity);
 }
 
 static int set_mode(struct spate_topic_config *c, const char *k, const char *v)
@@ -111,7 +129,7 @@ static int set_mode(struct spate_topic_config *c, const char *k, const char *v)
 
 static int set_alignment(struct spate_topic_config *c, const char *k, const char *v)
 {
-    return parse_uint32(k, v, 10, &c->alignment);
+    return parse_count(k, v, 128, "8, 16, 32, 64 and 128", &c->alignment);
 }
 
 static int set_timestamp(struct spate_topic_config *c, const char *k, const char *v)
@@ -121,12 +139,12 @@ static int set_timestamp(struct spate_topic_config *c, const char *k, const char
 
 static int set_producers(struct spate_topic_config *c, const char *k, const char *v)
 {
-    return parse_uint32(k, v, 10, &c->producers_max);
+    return parse_count(k, v, 1024, "1 to 1024", &c->producers_max);
 }
 
 static int set_consumers(struct spate_topic_config *c, const char *k, const char *v)
 {
-    return parse_uint32(k, v, 10, &c->consumers_max);
+    return parse_count(k, v, 4096, "1 to 4096", &c->consumers_max);
 }
 
 static int set_numa(struct spate_topic_config *c, const char *k, const char *v)
@@ -187,7 +205,8 @@ static int parse_time(const char *key, const char *text, int64_t *ret)
     errno = 0;
     const int64_t value = strtoll(text, &end, 10);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (end == text || errno || !isdigit((unsigned char)*text) || strcmp(end, units[i].name) != 0 ||
+        const bool is_zero = value == 0 && *end == 0; /* that needs no unit */
+        if (end == text || errno || !isdigit((unsigned char)*text) || (!is_zero && strcmp(end, units[i].name) != 0) ||
             value > INT64_MAX / units[i].ns)
             continue;
         *ret = value * units[i].ns;
@@ -239,6 +258,8 @@ static int set_compression(struct spate_topic_config *c, const char *k, const ch
 static int set_cleanup(struct spate_topic_config *c, const char *k, const char *v)
 {
     uint32_t value;
+    if (strcmp(v, "delete,compact") == 0)
+        v = "compact,delete";
     if (parse_word(k, v, (const char *const[]){"", "delete", "compact", "compact,delete", NULL}, &value) != 0 || value == 0)
         return sp_fail(-EINVAL, "%s=%s: allowed are delete, compact, and compact,delete", k, v);
     c->cleanup = value;
@@ -247,11 +268,7 @@ static int set_cleanup(struct spate_topic_config *c, const char *k, const char *
 
 static int set_segment_size(struct spate_topic_config *c, const char *k, const char *v)
 {
-    int64_t value;
-    int error = parse_number(k, v, 10, &value);
-    if (!error)
-        c->segment_size = value < 0 ? 0 : (uint64_t)value;
-    return error;
+    return parse_within(k, v, SPATE_SEGMENT_MIN, SPATE_SEGMENT_MAX, "1M to 16G", &c->segment_size);
 }
 
 static int set_segment_age(struct spate_topic_config *c, const char *k, const char *v)
@@ -345,5 +362,11 @@ int spate_topic_config_set(struct spate_topic_config *config, const char *key, c
         if (distance(key, settings[i].key) < distance(key, settings[nearest].key))
             nearest = i;
     }
-    return sp_fail(-EINVAL, "there is no topic setting \"%.40s\"; did you mean \"%s\"?", key, settings[nearest].key);
+    if (distance(key, settings[nearest].key) <= (strlen(key) + 2) / 3)
+        return sp_fail(-EINVAL, "there is no topic setting \"%.40s\"; did you mean \"%s\"?", key, settings[nearest].key);
+    char all[400] = "";
+    size_t size = 0;
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0] && size < sizeof all; i++)
+        size += (size_t)snprintf(all + size, sizeof all - size, "%s%s", i ? ", " : "", settings[i].key);
+    return sp_fail(-EINVAL, "there is no topic setting \"%.40s\"; there are %s", key, all);
 }

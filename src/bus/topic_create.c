@@ -39,8 +39,29 @@ static bool wants_blind_writers(uint32_t mode)
     return (mode >> 1 & ~(mode >> 2) & 0111) != 0;
 }
 
+/* The first setting of the log that is not as it is by default; NULL: there is none. */
+static const char *log_setting(const struct spate_topic_config *config)
+{
+    struct spate_topic_config defaults;
+
+    spate_topic_config_init(&defaults);
+    return config->flush != defaults.flush || config->flush_interval != defaults.flush_interval ? "flush"
+           : config->compression != defaults.compression                                        ? "compression"
+           : config->cleanup != defaults.cleanup                                                ? "cleanup"
+           : config->segment_size != defaults.segment_size                                      ? "segment_size"
+           : config->segment_age != defaults.segment_age                                        ? "segment_age"
+           : config->retention_size != defaults.retention_size                                  ? "retention_size"
+           : config->retention_time != defaults.retention_time                                  ? "retention_time"
+           : config->tombstone_delay != defaults.tombstone_delay                                ? "tombstone_delay"
+                                                                                                : NULL;
+}
+
 static int take_log_config(const struct spate_topic_config *config)
 {
+    const char *setting = config->durable ? NULL : log_setting(config);
+
+    if (setting)
+        return sp_fail(-EINVAL, "%s is a setting of the log, and the topic is to have none: make it durable as well", setting);
     if (config->durable > 1 || config->flush > SPATE_FLUSH_EACH || config->compression > SPATE_COMPRESSION_LZ4 ||
         config->cleanup < 1 || config->cleanup > (SPATE_CLEANUP_DELETE | SPATE_CLEANUP_COMPACT))
         return sp_fail(-EINVAL, "durable %u, flush %u, compression %u or cleanup %u is out of range: see their enums",

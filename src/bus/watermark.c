@@ -78,7 +78,8 @@ static int timed_out(const struct waiting *waiting, int error)
     if (!has_daemon(waiting))
         return sp_fail(error, "the log of topic %s is not written: no spated runs on %s", waiting->topic->info.name,
                        waiting->topic->bus->registry.path);
-    return error;
+    return sp_fail(error, "the log of topic %s has not come that far in time: `spate stat` shows how far spated is",
+                   waiting->topic->info.name);
 }
 
 static int wait_for(const struct waiting *waiting, int64_t timeout)

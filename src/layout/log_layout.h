@@ -38,7 +38,7 @@
  *  the file
  *                           passes for the next one
  *  16    8 base_offset      of the first record
- *  24    8 position         of the first record in the ring, bytes; in a compacted block the others are not where they were
+ *  24    8 position         of the first record in the ring, bytes; in a compacted block chosen so that its end is where it was
  *  32    8 first_timestamp  of its first record; 0 where there are none
  *  40    8 last_timestamp   the largest in it
  *  48    4 count            offsets that it covers

@@ -318,6 +318,7 @@ expect_status 3
 stop
 expect_status 3
 said 'are in the ring only' || fail "it did not say what it could not write"
+dd if=/dev/zero of="$scratch/disk/filler" bs=4K 2>/dev/null # also what the next segment had been promised
 start
 eventually said 'the file system is full'
 mount -o remount,size=64M "$scratch/disk"

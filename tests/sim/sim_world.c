@@ -378,7 +378,7 @@ static void check_recovery(struct world *world, const struct recovery *recovery,
         world_violate(world, "%s: recovery found %" PRIu64 " records, of %" PRIu64, when, next.offset, world->count);
         return;
     }
-    if (next.offset >= world->first && !world->was_compacted)
+    if (next.offset >= world->first)
         check_place(world, next, when);
     for (uint64_t i = world->first; i < next.offset; i++)
         if (world->records[i].kind == RECORD_CLAIMED)
@@ -543,8 +543,6 @@ void world_clean(struct world *world, uint64_t wanted_start)
          result.segments, result.compacted, result.records_removed);
     if (sim_disk_files(world->disk) != files)
         world_violate(world, "the cleaner left a file open");
-    /* then the log does not tell the position of its end; a round that failed may have put a segment in place before */
-    world->was_compacted |= result.compacted > 0 || (error && world->topic.info.cleanup & SPATE_CLEANUP_COMPACT);
     world->figures->deleted += result.segments;
     world->figures->compacted += result.compacted;
     world->figures->superseded += result.records_removed;

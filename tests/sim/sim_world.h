@@ -74,7 +74,6 @@ struct world {
     struct sp_place failed_written, failed_durable;
     bool has_failed;
 
-    bool was_compacted;
     uint64_t recovered;    /* offset that the writer began at */
     uint64_t start, tried; /* asked of the writer by the cleaner; the cleaner's own */
 

@@ -146,7 +146,10 @@ void source_open(struct source *source, const struct source_kind *kind, uint32_t
     struct spate_topic_config config = spated_config(partitions, ring_capacity, kind->compression);
 
     *source = (struct source){.kind = kind, .partitions = partitions, .bus = proc_open()};
-    config.durable = kind->is_durable;
+    if (!kind->is_durable) {
+        config = proc_config(partitions, ring_capacity, SPATE_MODE_CONCURRENT);
+        config.timestamp = SPATE_TIMESTAMP_CALLER;
+    }
     OK(spate_topic_create(source->bus, "source", &config));
     source->written = source->topic = proc_topic(source->bus, "source");
     source->producer = proc_producer(source->written);

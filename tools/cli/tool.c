@@ -110,6 +110,15 @@ int tool_open_topic(spate_bus *bus, const char *name, const char *hint, spate_to
     return error == 0 ? STATUS_GO_ON : tool_failed(error, "cannot open topic '%s'", name);
 }
 
+int tool_open_log_topic(spate_bus *log, const char *directory, const char *name, spate_topic **ret_topic)
+{
+    int error = spate_topic_open(log, name, ret_topic);
+    if (error == -ENOENT)
+        return tool_error("no topic '%s' in the log %s: `spate topic list --log %s` shows those there are", name, directory,
+                          directory);
+    return error == 0 ? STATUS_GO_ON : tool_failed(error, "cannot open topic '%s'", name);
+}
+
 static void ask_to_stop(int signal_number)
 {
     atomic_store_explicit(&stop_signal, signal_number, memory_order_relaxed); /* relaxed: a lone flag, it orders nothing */

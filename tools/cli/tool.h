@@ -75,6 +75,9 @@ int tool_open_log(const char *directory, spate_bus **ret_bus);
  * Returns      STATUS_GO_ON, or an exit status after a message */
 int tool_open_topic(spate_bus *bus, const char *name, const char *hint, spate_topic **ret_topic);
 
+/* tool_open_log_topic: the same of a log directory. */
+int tool_open_log_topic(spate_bus *log, const char *directory, const char *name, spate_topic **ret_topic);
+
 /* tool_no_topic: the message for a topic that does not exist. Returns STATUS_FAILURE. */
 int tool_no_topic(spate_bus *bus, const char *name, const char *hint);
 
