@@ -494,5 +494,5 @@ int recover_fit(struct io *io, struct sp_ring *ring, const struct spill_topic *t
     if (ret->is_new)
         ret->start_offset = from.offset;
     ret->next = from;
-    return has_hole && !ret->is_new ? note_hole(io, topic, partition, ret) : 0;
+    return has_hole ? note_hole(io, topic, partition, ret) : 0;
 }

@@ -432,11 +432,11 @@ int world_start(struct world *world)
     world_verify(world, world->disk, recovery.next.offset, "after recovery");
     const uint64_t found = recovery.next.offset;
     error = recover_fit(&world->disk->io, &world->ring.ring, &world->topic, 0, host_say, world, &recovery);
-    if (error)
-        return error;
     check_place(world, recovery.next, "fitted to the ring");
     for (uint64_t i = found; i < recovery.next.offset && world->has_flush_failed && !recovery.is_new; i++)
         world->records[i].is_lost = true; /* written, not durable, and the flush failed: it was said */
+    if (error)
+        return error;
     if (recovery.is_new && world->may_lose)
         world->first = recovery.next.offset;
     if (world->may_lose || world->has_flush_failed) /* written again from the ring */
