@@ -13,9 +13,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
@@ -101,6 +103,8 @@ static int link_log(const struct spate_bus *bus, const char *log_dir)
         target[size] = 0;
         if (strcmp(target, log_dir) == 0)
             return 0;
+        message(false, "the log of this bus was in %s: from now on it is in %s, and what is only there is not read any more",
+                target, log_dir);
         (void)unlinkat(bus->registry.dir_fd, LINK_NAME, 0);
     }
     if (symlinkat(log_dir, bus->registry.dir_fd, LINK_NAME) < 0)
@@ -114,7 +118,7 @@ static int link_log(const struct spate_bus *bus, const char *log_dir)
 static void name_of_bus(const char *path, char name[SPATE_TOPIC_NAME_MAX + 1])
 {
     const char *slash = strrchr(path, '/');
-    snprintf(name, SPATE_TOPIC_NAME_MAX + 1, "%s", slash && slash[1] ? slash + 1 : path);
+    snprintf(name, SPATE_TOPIC_NAME_MAX + 1, "%.*s", SPATE_TOPIC_NAME_MAX, slash && slash[1] ? slash + 1 : path);
 }
 
 static int default_log_dir(const char *bus_path, char path[SP_PATH_SIZE])
@@ -172,6 +176,31 @@ static int open_log_dir(const char *given, const char *bus_path, char path[SP_PA
     return *ret_fd < 0 ? sp_fail(-errno, "cannot open the log directory %s: %s", path, strerror(errno)) : 0;
 }
 
+static bool is_within(const char *path, const char *directory)
+{
+    const size_t size = strlen(directory);
+    return strncmp(path, directory, size) == 0 && (path[size] == 0 || path[size] == '/');
+}
+
+/* Places that are no good for a log; both paths as they are given, or both resolved. Returns 0, -EINVAL */
+static int judge_log_dir(const char *log_dir, const char *bus_path)
+{
+    const char *name = strrchr(bus_path, '/');
+    const size_t root_size = name ? (size_t)(name - bus_path) : 0;
+    const bool is_root = root_size && strlen(log_dir) == root_size && strncmp(log_dir, bus_path, root_size) == 0;
+
+    if (!is_root && !is_within(log_dir, bus_path))
+        return 0;
+    return sp_fail(-EINVAL, "%s is where buses are, in memory: the log needs a directory on a disk (--log-dir)", log_dir);
+}
+
+static void warn_of_memory(const char *log_dir, int log_fd)
+{
+    struct statfs system;
+    if (fstatfs(log_fd, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC))
+        message(false, "%s is in memory: this log does not outlive the host", log_dir);
+}
+
 /* ---------------------------------------------------------------------------------------------------------------- run */
 
 static void reload(struct supervisor *supervisor, struct config *config, const char *path)
@@ -218,18 +247,16 @@ static void raise_files_limit(void)
     }
 }
 
-static int run_bus(struct spate_bus *bus, struct config *config, const struct daemon_options *options, const sigset_t *signals)
+/* The bus and the log are there; log_fd is closed by the caller. */
+static int run_bus(struct spate_bus *bus, struct config *config, const struct daemon_options *options, const char *log_dir,
+                   int log_fd, const sigset_t *signals)
 {
-    char log_dir[SP_PATH_SIZE];
     struct supervisor supervisor;
     struct sp_lock bus_lock, log_lock;
-    int log_fd = -1;
 
     if (take_lock(bus->registry.dir_fd, spate_bus_path(bus), &bus_lock) != 0)
         return tool_error("%s", spate_last_error());
-    int error = open_log_dir(options->log_dir ? options->log_dir : config->log.dir, spate_bus_path(bus), log_dir, &log_fd);
-    if (!error)
-        error = take_lock(log_fd, log_dir, &log_lock);
+    int error = take_lock(log_fd, log_dir, &log_lock);
     if (error) {
         sp_lock_close(&bus_lock);
         return tool_error("%s", spate_last_error());
@@ -250,8 +277,34 @@ static int run_bus(struct spate_bus *bus, struct config *config, const struct da
             supervisor.has_failed ? "stopped; some logs had failed, see above" : "stopped: everything is written and flushed");
     sp_lock_close(&log_lock);
     sp_lock_close(&bus_lock);
-    close(log_fd);
     return supervisor.has_failed ? STATUS_FOUND : STATUS_OK;
+}
+
+/* The log directory comes first, so that a daemon that cannot have it leaves no bus behind. */
+static int open_and_run(struct config *config, const struct daemon_options *options, const struct spate_bus_options *bus_options,
+                        const sigset_t *signals)
+{
+    const char *name = getenv("SPATE_BUS") ? NULL : config->bus.name;
+    const char *given = options->log_dir ? options->log_dir : config->log.dir;
+    char bus_path[SP_PATH_SIZE], log_dir[SP_PATH_SIZE];
+    struct spate_bus *bus;
+    int log_fd = -1;
+
+    int error = sp_bus_path(name, bus_options->dir, bus_path);
+    if (!error)
+        error = given ? judge_log_dir(given, bus_path) : 0;
+    if (!error)
+        error = open_log_dir(given, bus_path, log_dir, &log_fd);
+    if (error)
+        return tool_error("%s", spate_last_error());
+    warn_of_memory(log_dir, log_fd);
+    error = spate_bus_open(name, bus_options, &bus);
+    if (error)
+        return tool_failed(error, "cannot open the bus");
+    const int status = run_bus(bus, config, options, log_dir, log_fd, signals);
+    spate_bus_close(bus);
+    close(log_fd);
+    return status;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -270,7 +323,6 @@ static int run(const struct command *command, int argc, char **argv)
     };
     struct config config;
     struct spate_bus_options bus_options;
-    struct spate_bus *bus;
     sigset_t signals;
 
     int status = options_parse(command, specs, &argc, argv);
@@ -304,11 +356,7 @@ static int run(const struct command *command, int argc, char **argv)
     spate_bus_options_init(&bus_options);
     bus_options.participant_name = "spated";
     bus_options.dir = getenv("SPATE_DIR") ? NULL : config.bus.dir; /* --dir sets it, and the command line goes before the file */
-    int error = spate_bus_open(getenv("SPATE_BUS") ? NULL : config.bus.name, &bus_options, &bus);
-    if (error)
-        return tool_failed(error, "cannot open the bus");
-    status = run_bus(bus, &config, &options, &signals);
-    spate_bus_close(bus);
+    status = open_and_run(&config, &options, &bus_options, &signals);
     config_free(&config);
     return status;
 }

@@ -19,7 +19,7 @@ enum { STOP = 1 }; /* returned by the visitors: enough, or nobody reads */
 
 struct log_dump {
     const char *path, *topic;
-    bool json, full, blocks_only;
+    bool json, full, blocks_only, has_block;
     int32_t partition;
     int64_t offset; /* -1: from the beginning */
     uint64_t count_max, count, rows;
@@ -78,6 +78,7 @@ static void print_block(const struct spate_log_block *block)
 static int visit_block(void *context, const struct spate_log_block *block)
 {
     struct log_dump *dump = context;
+    dump->has_block = true;
     if (!dump->json) {
         print_block(block);
     } else if (dump->blocks_only || block->reason != NULL) {
@@ -126,6 +127,11 @@ static int dump_log(struct log_dump *dump)
     spate_log_close(log);
     if (dump->json)
         output_print("]}\n");
+    if (error == 0 && dump->offset >= 0 && !dump->has_block)
+        return tool_error("the log of topic '%s', partition %d has nothing at offset %" PRId64
+                          " or behind it: `spate log ls` shows "
+                          "what it has",
+                          dump->topic, dump->partition, dump->offset);
     return error == 0 || error == STOP
                ? STATUS_OK
                : tool_failed(error, "cannot read the log of topic '%s', partition %d", dump->topic, dump->partition);

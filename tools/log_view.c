@@ -50,7 +50,9 @@ int log_arguments(int argc, char **argv, const char **ret_path, const char **ret
 {
     const char *bus = getenv("SPATE_BUS"); /* --bus sets it */
     *ret_path = *ret_topic = NULL;
-    if (argc == 2 || (argc == 1 && (is_directory(argv[0]) || bus == NULL || bus[0] == '\0')))
+    /* one word without a '/' that is no directory here is a topic's name; where a bus is named, anything that is no directory */
+    const bool is_topic = argc == 1 && !is_directory(argv[0]) && ((bus != NULL && bus[0] != '\0') || strchr(argv[0], '/') == NULL);
+    if (argc == 2 || (argc == 1 && !is_topic))
         *ret_path = argv[0];
     if (argc > (*ret_path != NULL))
         *ret_topic = argv[argc - 1];
@@ -122,6 +124,7 @@ int log_verify(const char *path, const char *topic, json_t **ret_object)
     json_set_size(object, "blocks", result.blocks);
     json_set_size(object, "records", result.records);
     json_set_size(object, "aborted", result.aborted);
+    json_set_size(object, "superseded", result.superseded);
     json_set_size(object, "bytes", result.bytes);
     json_set(object, "violations", findings.violations);
     json_set(object, "notes", findings.notes);
@@ -136,6 +139,12 @@ int log_verify(const char *path, const char *topic, json_t **ret_object)
     return status;
 }
 
+static void print_count(const json_t *object, const char *key, const char *one, const char *after)
+{
+    const long long count = (long long)json_integer_value(json_object_get(object, key));
+    output_print("%lld %s%s%s", count, one, count == 1 ? "" : "s", after);
+}
+
 void log_verify_show(const json_t *object)
 {
     static const struct column columns[] = {{"file", "file", COLUMN_TEXT},
@@ -146,15 +155,17 @@ void log_verify_show(const json_t *object)
     const size_t count = sizeof(columns) / sizeof(columns[0]);
     const json_t *violations = json_object_get(object, "violations"), *notes = json_object_get(object, "notes");
     char size[32];
-    output_print("log %s: %lld topics, %lld partitions, %lld segments, %lld blocks of %s, %lld records, %lld aborted: ",
-                 json_string_value(json_object_get(object, "directory")),
-                 (long long)json_integer_value(json_object_get(object, "topics")),
-                 (long long)json_integer_value(json_object_get(object, "partitions")),
-                 (long long)json_integer_value(json_object_get(object, "segments")),
-                 (long long)json_integer_value(json_object_get(object, "blocks")),
-                 table_size(size, (unsigned long long)json_integer_value(json_object_get(object, "bytes"))),
-                 (long long)json_integer_value(json_object_get(object, "records")),
-                 (long long)json_integer_value(json_object_get(object, "aborted")));
+    output_print("log %s: ", json_string_value(json_object_get(object, "directory")));
+    print_count(object, "topics", "topic", ", ");
+    print_count(object, "partitions", "partition", ", ");
+    print_count(object, "segments", "segment", ", ");
+    print_count(object, "blocks", "block", " of ");
+    output_print("%s, ", table_size(size, (unsigned long long)json_integer_value(json_object_get(object, "bytes"))));
+    print_count(object, "records", "record", ", ");
+    output_print("%lld aborted", (long long)json_integer_value(json_object_get(object, "aborted")));
+    if (json_integer_value(json_object_get(object, "superseded")) != 0) /* by compaction */
+        output_print(", %lld superseded", (long long)json_integer_value(json_object_get(object, "superseded")));
+    output_print(": ");
     if (json_array_size(violations) == 0)
         output_print("no violations\n");
     else

@@ -139,6 +139,7 @@ struct spate_log_finding {
 };
 struct spate_log_verify_result {
     uint64_t topics, partitions, segments, blocks, records, aborted, bytes;
+    uint64_t superseded; /* offsets whose records compaction left out, in aborted ones; not in `aborted` */
     uint64_t violations, notes;
 };
 /* spate_log_verify: read everything of one topic (NULL: of all) and check it: segment headers; the chain of blocks; both checksums of

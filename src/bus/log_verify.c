@@ -107,7 +107,10 @@ static void verify_records(struct verify *verify, const struct sp_blocks *blocks
 
     sp_block_count(blocks->identity, header, blocks->raw, &census);
     verify->result.records += census.records;
-    verify->result.aborted += census.aborted;
+    if (header->kind & SP_BLOCK_COMPACTED)
+        verify->result.superseded += census.aborted;
+    else
+        verify->result.aborted += census.aborted;
     if (census.reason)
         report(verify, VIOLATION, "record", file,
                (struct place){(int64_t)census.end.offset, (int64_t)next, blocks->at, blocks->end},

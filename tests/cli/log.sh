@@ -53,6 +53,16 @@ for word in durable flush compression cleanup segment_size segment_age retention
     expect_out_like "^ +$word "
 done
 
+it "refuses settings of the log for topics that have none, and numbers out of range, as usage errors"
+run topic create nd --config flush=each
+expect_usage_error 'flush is a setting of the log'
+run topic create nd --ring 1K
+expect_usage_error '[-][-]ring 1K: allowed are 64K to 64G'
+run topic create nd --durable --config flush=foo
+expect_usage_error '[-][-]config flush=foo: allowed are none'
+run topic create nd --config zzzz=1
+expect_usage_error 'there are partitions, ring,'
+
 # has_flushes: stat knows how long flushes took; counted now and then.
 has_flushes() {
     run stat --json
@@ -276,6 +286,15 @@ expect_err_like nowhere
 run log verify "$log" nothing
 expect_status 1
 expect_err_like "no topic 'nothing'"
+run log dump "$log" plain -o 1000000000
+expect_status 1
+expect_err_like 'has nothing at offset 1000000000'
+run consume plain --log "$log" -p 0 -o 1000000000
+expect_status 1
+expect_err_like 'is not in the log of topic plain'
+run consume nothing --log "$log"
+expect_status 1
+expect_err_like 'spate topic list --log'
 run log dump "$log" plain -p 7
 expect_status 1
 expect_err_like 'partition 7'

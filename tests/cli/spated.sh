@@ -67,6 +67,17 @@ expect_usage_error 'none.ini'
 [ ! -e "$log" ] || fail "it made the log directory"
 [ -z "$(ls -A "$SPATE_DIR")" ] || fail "it made a bus"
 
+it "refuses a log where buses are, and leaves nothing behind"
+spated --log-dir "$SPATE_DIR"
+expect_status 1
+expect_err_like 'is where buses are'
+spated --log-dir "$SPATE_DIR/default/log"
+expect_status 1
+spated --log-dir /proc/none
+expect_status 1
+expect_err_like 'cannot make the log directory'
+[ -z "$(ls -A "$SPATE_DIR")" ] || fail "it made a bus"
+
 it "prints the configuration that is in effect"
 printf '[log]\nthreads = 2\n' >"$scratch/good.ini"
 spated --config "$scratch/good.ini" --print-config
