@@ -46,8 +46,7 @@ static const char *reason_of(int error)
 /* What producers and `spate stat` are told of a partition that nobody writes. */
 static void tell_ring(struct supervisor *supervisor, struct sp_ring *ring, int error)
 {
-    const bool is_full = error == -ENOSPC || error == -EDQUOT;
-    sp_log_state_set(ring, supervisor->bus->registry.owner, is_full ? SP_LOG_FULL : SP_LOG_FAILED, -error);
+    sp_log_state_set(ring, supervisor->bus->registry.owner, writer_is_passing(error) ? SP_LOG_FULL : SP_LOG_FAILED, -error);
 }
 
 /* A partition that could not be opened, by us or by its worker. */
@@ -141,7 +140,8 @@ static void open_topic(struct supervisor *supervisor, struct supervised *entry)
         entry->topic = NULL;
         entry->is_waiting = writer_is_passing(error);
         if (error != -ENOENT && error != entry->told)
-            message(true, "topic %s: %s", entry->name, spate_last_error());
+            message(true, "topic %s: %s%s", entry->name, spate_last_error(),
+                    entry->is_waiting ? "; this is tried again until it can be opened" : "");
         entry->told = error;
         return;
     }
@@ -164,8 +164,9 @@ static void open_topic(struct supervisor *supervisor, struct supervised *entry)
     for (; entry->count < info->partitions; entry->count++)
         open_partition(supervisor, entry, entry->count);
     const uint32_t count = entry->count;
-    message(false, "topic %s: writing its log, %u partition%s from offset %llu on", entry->name, count, count == 1 ? "" : "s",
-            (unsigned long long)entry->partitions[0].recovery.next.offset);
+    if (!entry->is_waiting)
+        message(false, "topic %s: writing its log, %u partition%s from offset %llu on", entry->name, count, count == 1 ? "" : "s",
+                (unsigned long long)entry->partitions[0].recovery.next.offset);
 }
 
 /* What a worker could not open comes back to us. */
@@ -316,8 +317,6 @@ static int look_at_name(void *context, const char *name)
     struct supervised *entry = find(supervisor, name, &status);
     if (entry && (entry->topic || !entry->is_waiting || now < entry->retry_at)) {
         entry->is_seen = true;
-        if (entry->topic && !entry->is_leaving)
-            open_waiting(supervisor, entry, now);
         return 0;
     }
     if (entry) /* it is tried anew; the cleaner may just be looking at the old one, which goes as if it were gone */
@@ -339,11 +338,24 @@ static int look_at_name(void *context, const char *name)
     return 0;
 }
 
+/* What is known needs no listing, which may fail: that the workers took the last descriptor has to be told all the same. */
 void supervisor_look(struct supervisor *supervisor)
 {
-    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next)
+    const int64_t now = sp_clock_monotonic();
+
+    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next) {
         entry->is_seen = false;
-    (void)spate_topic_list(supervisor->bus, look_at_name, supervisor);
+        if (entry->topic && !entry->is_leaving)
+            open_waiting(supervisor, entry, now);
+    }
+    const int error = spate_topic_list(supervisor->bus, look_at_name, supervisor);
+    if (error && error != supervisor->told)
+        message(true, "new topics are not noticed: %s; this is tried again until it can be", spate_last_error());
+    else if (!error && supervisor->told)
+        message(false, "new topics are noticed again");
+    supervisor->told = error;
+    for (struct supervised *entry = supervisor->topics; error && entry; entry = entry->next)
+        entry->is_seen = true; /* for all we know */
     look_at_known(supervisor);
 }
 

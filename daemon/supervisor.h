@@ -37,6 +37,7 @@ struct supervisor {
     pthread_mutex_t mutex; /* of the list of topics, between us and the cleaner */
     struct supervised *topics;
     bool has_failed; /* some partition did */
+    int told;        /* the error of listing the bus that was told of */
     struct cleaner cleaner;
 };
 

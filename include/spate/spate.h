@@ -432,7 +432,7 @@ struct spate_watermarks {
 enum spate_log_state {
     SPATE_LOG_IDLE = 0,   /* no daemon writes it; or the topic is not durable */
     SPATE_LOG_OPEN = 1,   /* it is being written */
-    SPATE_LOG_FULL = 2,   /* the file system is full: it goes on when there is room */
+    SPATE_LOG_FULL = 2,   /* the file system is full, or descriptors or memory are short: it goes on by itself when they are not */
     SPATE_LOG_FAILED = 3, /* a write or flush failed: it stays as it is until the daemon is started anew */
 };
 

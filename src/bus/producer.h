@@ -121,6 +121,10 @@ bool sp_producer_rescue(struct spate_producer *producer, struct sp_lane *lane, b
  * is its owner. */
 bool sp_producer_unbias(struct spate_producer *producer, struct sp_lane *lane);
 
+/* sp_producer_blocked_by_log: whether a log that cannot go on by itself keeps the lane's ring full: SP_LOG_FULL (its file system is) or
+ * SP_LOG_FAILED, with the errno behind it; anything else is waited for, also a daemon that is gone. */
+enum sp_log_state sp_producer_blocked_by_log(const struct spate_producer *producer, const struct sp_lane *lane, int *ret_error);
+
 /* sp_producer_wait_until: wait for room on the blocked lane. Returns 0, -ETIMEDOUT, -EINTR. */
 int sp_producer_wait_until(struct spate_producer *producer, int64_t deadline);
 

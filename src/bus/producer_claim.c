@@ -33,9 +33,7 @@ static int refused(const struct spate_producer *producer, const struct sp_lane *
 {
     int error = 0;
 
-    if (lane->writer.blocker.kind != SP_BLOCKER_LOG)
-        return -EAGAIN;
-    switch (sp_log_state(&lane->attachment->ring, &error)) {
+    switch (sp_producer_blocked_by_log(producer, lane, &error)) {
     case SP_LOG_FULL:
         return sp_fail(-ENOSPC,
                        "topic %s, partition %d: the log's file system is full, and the ring too: make room, then try again",

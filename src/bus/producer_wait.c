@@ -114,13 +114,23 @@ static bool has_room(struct spate_producer *producer, struct sp_lane *lane)
     return sp_writer_has_room(&lane->writer, producer->blocked_size);
 }
 
-/* By a log that cannot go on: the next attempt tells. */
-static bool is_refused(const struct sp_lane *lane)
+enum sp_log_state sp_producer_blocked_by_log(const struct spate_producer *producer, const struct sp_lane *lane, int *ret_error)
 {
+    const struct sp_ring *ring = &lane->attachment->ring;
+
     if (lane->writer.blocker.kind != SP_BLOCKER_LOG)
-        return false;
-    const enum sp_log_state state = sp_log_state(&lane->attachment->ring, NULL);
-    return state == SP_LOG_FULL || state == SP_LOG_FAILED;
+        return SP_LOG_OPEN;
+    const enum sp_log_state state = sp_log_state(ring, ret_error);
+    const bool is_stopped = state == SP_LOG_FAILED || (state == SP_LOG_FULL && (*ret_error == ENOSPC || *ret_error == EDQUOT));
+    const uint64_t owner = atomic_load_explicit(&ring->header->log.owner, memory_order_acquire); /* E11 owner */
+    return is_stopped && owner != 0 && sp_registry_alive(&producer->topic->bus->registry, owner) ? state : SP_LOG_OPEN;
+}
+
+/* By a log that cannot go on: the next attempt tells. */
+static bool is_refused(const struct spate_producer *producer, const struct sp_lane *lane)
+{
+    int error;
+    return sp_producer_blocked_by_log(producer, lane, &error) != SP_LOG_OPEN;
 }
 
 /* Sleep until a consumer releases something, or a slice is over. The mirror image of a consumer's sleep (E8). */
@@ -154,7 +164,7 @@ int sp_producer_wait_until(struct spate_producer *producer, int64_t deadline)
     if (!lane)
         return 0;
     for (;;) {
-        if (has_room(producer, lane) || sp_producer_rescue(producer, lane, false) || is_refused(lane))
+        if (has_room(producer, lane) || sp_producer_rescue(producer, lane, false) || is_refused(producer, lane))
             return 0;
         int64_t now = sp_clock_monotonic();
         if (now >= deadline)

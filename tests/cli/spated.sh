@@ -286,21 +286,31 @@ expect_status 0
 rm -rf "${SPATE_DIR:?}"/* "$log"
 
 it "takes up what it could not open for want of descriptors when there are some again"
-: >"$scratch/daemon.err"
-(ulimit -n 60 && exec "$daemon_program" --log-dir "$log") 2>>"$scratch/daemon.err" >/dev/null &
-daemon=$!
-pids+=("$daemon")
-eventually said ': ready'
-run topic create wide --durable --ring 64K --partitions 64
-run topic create late --durable --ring 64K --partitions 2
-eventually said 'this is tried again until it can'
-stat_finds_fault() { run stat; [ "$status" = 3 ]; }
-eventually stat_finds_fault
-run topic delete wide
-eventually said 'topic wide was deleted'
-eventually said 'its log is open now|topic late: writing its log'
-seq 1 100 | run produce late --acks durable --quiet
-expect_status 0
+descriptors() { ls "/proc/$daemon/fd" | wc -l; }
+limit_descriptors() { prlimit --pid "$daemon" --nofile="$1:20000"; }
+start
+run topic create early --durable --ring 64K
+eventually said 'topic early: writing its log'
+sleep 0.2 # its worker opens a few more
+used=$(descriptors)
+for spare in 0 1 2; do # each is too few at another place
+    : >"$scratch/daemon.err"
+    limit_descriptors $((used + spare))
+    run topic create "late$spare" --durable --ring 64K
+    expect_status 0
+    eventually said 'this is tried again until it can'
+    seq 1 100 >"$scratch/lines"
+    "$SPATE_BUILD/bin/spate" produce "late$spare" --acks durable --quiet <"$scratch/lines" 2>"$scratch/err" & # it waits, and is not refused
+    waiting=$!
+    sleep 0.3
+    limit_descriptors 1000
+    eventually said "topic late$spare, partition 0: its log is open now|topic late$spare: writing its log"
+    status=0
+    wait "$waiting" || status=$?
+    expect_status 0
+    sleep 0.2
+    used=$(descriptors)
+done
 stop
 expect_status 0
 rm -rf "${SPATE_DIR:?}"/* "$log"
