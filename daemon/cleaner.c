@@ -43,7 +43,7 @@ static void clean(struct cleaner *cleaner, struct partition *partition, bool is_
         .io = cleaner->io,
         .topic = partition->spill,
         .partition = partition->number,
-        .recovered = partition->recovery.next.offset,
+        .recovered = partition->recovery.end.next.offset,
         .keys_memory = cleaner->supervisor->config->log.keys_memory,
         .tried = &partition->tried,
         .say = say,

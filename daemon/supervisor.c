@@ -166,7 +166,7 @@ static void open_topic(struct supervisor *supervisor, struct supervised *entry)
     const uint32_t count = entry->count;
     if (!entry->is_waiting)
         message(false, "topic %s: writing its log, %u partition%s from offset %llu on", entry->name, count, count == 1 ? "" : "s",
-                (unsigned long long)entry->partitions[0].recovery.next.offset);
+                (unsigned long long)entry->partitions[0].recovery.end.next.offset);
 }
 
 /* What a worker could not open comes back to us. */
@@ -377,7 +377,7 @@ static void restore(struct supervisor *supervisor, const struct sp_log_topic *kn
         struct recovery recovery;
         error = recover_partition(supervisor->io, &spill, i, say, NULL, &recovery);
         if (!error)
-            places[i] = recovery.next;
+            places[i] = recovery.end.next;
     }
     const struct sp_topic_origin origin = {known->id, known->created, places};
     const bool is_bad = error != 0;

@@ -59,7 +59,7 @@ static void open_partition(struct worker *worker, struct partition *partition)
 
     partition->host = (struct writer_host){host_repair, host_alive, host_wake, host_say, partition, worker->bus->registry.owner};
     const int error = writer_open(&partition->writer, worker->io, &worker->pool, &partition->attachment->ring, partition->spill,
-                                  partition->number, &partition->host, recovery->next, recovery->start_offset, recovery->sequence);
+                                  partition->number, &partition->host, recovery->end, recovery->start_offset, recovery->sequence);
     partition->seen = UINT64_MAX;
     atomic_store_explicit(&partition->open_error, error, memory_order_relaxed); /* relaxed: published by the state */
     if (error) {

@@ -254,19 +254,32 @@ static void look_behind(struct recover *recover, const struct open_segment *segm
         reason, (unsigned long long)end.next.offset, (unsigned long long)later.next.offset);
 }
 
-/* Where walking begins: at the frontier, or at the first segment when there is none that fits. Returns the index of the segment. */
+/* Where walking begins: what ends before the frontier is durable, and not looked at. Returns the index of the segment. */
 static uint32_t find_begin(const struct recover *recover, bool *ret_at_frontier)
 {
-    *ret_at_frontier = false;
-    if (!recover->has_frontier)
-        return 0;
+    const struct sp_frontier *frontier = &recover->frontier;
     uint32_t index = 0;
-    for (uint32_t i = 0; i < recover->count && recover->bases[i] <= recover->frontier.segment; i++)
-        index = i;
-    /* Before its first block it says nothing of the segment, which may not have been there yet, or be another one of that name. */
-    *ret_at_frontier = recover->count > 0 && recover->bases[index] == recover->frontier.segment &&
-                       recover->frontier.at > sizeof(struct sp_segment_header);
-    return index;
+
+    *ret_at_frontier = false;
+    while (recover->has_frontier && index < recover->count && recover->bases[index] < frontier->offset)
+        index++;
+    /* Before its first block it says nothing of the segment, which may not have been there yet. */
+    if (index == 0 || recover->bases[index - 1] != frontier->segment || frontier->at <= sizeof(struct sp_segment_header))
+        return index;
+    *ret_at_frontier = true;
+    return index - 1;
+}
+
+/* Whether durable records must be somewhere, and no file can have them. One that retention took had a successor, or the log began behind
+ * it. */
+static bool is_missing(const struct recover *recover)
+{
+    const struct sp_frontier *frontier = &recover->frontier;
+    const uint64_t newest = recover->count ? recover->bases[recover->count - 1] : 0;
+
+    if (!recover->has_frontier || frontier->at <= sizeof(struct sp_segment_header) || frontier->offset <= frontier->start_offset)
+        return false;
+    return recover->count == 0 || (newest < frontier->offset && newest != frontier->segment);
 }
 
 /* Whether it is no longer the segment that the frontier points into: compacting puts another file in its place.
@@ -284,110 +297,119 @@ static int is_compacted(struct open_segment *segment)
            (block.kind & SP_BLOCK_COMPACTED);
 }
 
-/* A segment whose header is no good, although blocks behind it were durable: that is no crash's doing. */
-static bool is_damaged(const struct recover *recover, const struct open_segment *segment, uint64_t base)
-{
-    return segment->reason && recover->has_frontier && base == recover->frontier.segment &&
-           recover->frontier.at > sizeof(struct sp_segment_header);
-}
-
-/* It stays as it is, for `spate log repair`; the log goes on behind what was durable in it. */
-static void keep(struct recover *recover, struct open_segment *segment)
+/* Damaged, although what is in it was durable: that is no crash's doing. It stays as it is, for `spate log repair`. */
+static void keep(struct recover *recover, const char *reason)
 {
     say(recover, true, "the segment that ends at offset %llu is damaged: %s; `spate log repair` may mend it",
-        (unsigned long long)recover->frontier.offset, segment->reason);
-    recover->result->next = (struct sp_place){recover->frontier.position, recover->frontier.offset};
+        (unsigned long long)recover->frontier.offset, reason);
     recover->result->is_short = true;
-    close_segment(segment);
 }
 
-/* Walk the segments from `index` on. recover->result->next is where the log goes on. */
-static int walk(struct recover *recover)
+static struct log_place end_at(const struct open_segment *segment, struct sp_scan_place place)
 {
-    bool at_frontier;
-    int error = 0;
-    const uint32_t first = find_begin(recover, &at_frontier);
+    return (struct log_place){place.next, segment->identity.base_offset, place.at, place.previous};
+}
 
-    if (first < recover->count && !at_frontier && recover->bases[first] == recover->frontier.segment)
-        recover->result->next = (struct sp_place){recover->frontier.position, recover->frontier.offset};
-    for (uint32_t i = first; !error && i < recover->count; i++, at_frontier = false) {
-        struct open_segment segment;
-        struct sp_block_header header;
-        const char *reason = NULL;
-        const bool is_last = i + 1 == recover->count;
-        error = open_segment(recover, recover->bases[i], &segment);
-        if (error) {
-            close_segment(&segment);
-            return error;
-        }
-        if (segment.reason && strstr(segment.reason, "newer build")) {
-            close_segment(&segment);
-            return sp_fail(-EBADMSG, "segment %llu in %s: %s", (unsigned long long)recover->bases[i], recover->path,
-                           segment.reason);
-        }
-        if (is_damaged(recover, &segment, recover->bases[i])) {
-            keep(recover, &segment);
+/* A segment that was compacted was closed before, and all in it is durable: its end is looked for, and nothing of it is cut. */
+static int pass_compacted(struct recover *recover, const struct open_segment *segment)
+{
+    struct sp_scan_place place = sp_scan_begin(&segment->identity);
+    struct sp_block_header header;
+    const char *reason = NULL;
+    int scanned;
+
+    do {
+        scanned = sp_scan_block(&segment->source, &segment->identity, &place, &header, &reason);
+        if (scanned != -EBADMSG)
             continue;
-        }
-        struct sp_scan_place place = sp_scan_begin(&segment.identity);
-        const int compacted = at_frontier ? is_compacted(&segment) : 0;
-        if (compacted < 0) {
-            close_segment(&segment);
-            return compacted;
-        }
-        at_frontier = at_frontier && !compacted;
-        if (at_frontier)
-            place = (struct sp_scan_place){recover->frontier.at,
-                                           {recover->frontier.position, recover->frontier.offset},
-                                           recover->frontier.previous,
-                                           INT64_MIN};
-        int scanned = segment.reason ? -EBADMSG : 0;
-        while (scanned == 0)
-            scanned = sp_scan_block(&segment.source, &segment.identity, &place, &header, &reason);
-        if (scanned != -EBADMSG && scanned != -ENODATA) {
-            close_segment(&segment);
-            return scanned;
-        }
-        const bool has_blocks = !segment.reason && place.at > sizeof(struct sp_segment_header);
-        if (has_blocks)
-            recover->result->next = place.next;
-        const bool goes_on =
-            has_blocks && !is_last && (recover->bases[i + 1] == place.next.offset || place.at == segment.source.size);
-        if (!goes_on) {
-            if (has_blocks)
-                look_behind(recover, &segment, place, reason ? reason : "the file ends");
-            if (!is_last) {
-                say(recover, true, "after a crash, the log ends at offset %llu; %u segments behind that were put aside as *.cut",
-                    (unsigned long long)recover->result->next.offset, recover->count - i - 1);
-                recover->result->dropped++;
-                error = put_aside(recover, i + 1);
-            }
-        }
-        if (!error)
-            error = cut(recover, &segment, i, at_frontier ? recover->frontier.at : 0, has_blocks ? place.at : 0);
-        close_segment(&segment);
+        keep(recover, reason);
+        scanned = sp_scan_later(&segment->source, &segment->identity, place, &place);
+    } while (scanned == 0);
+    if (place.next.offset > recover->result->end.next.offset)
+        recover->result->end = end_at(segment, place);
+    return scanned == -ENODATA ? 0 : scanned;
+}
+
+/* Walk a segment from `from` on, and cut it where it ends; what is to be behind it is put aside when it does not go on there. */
+static int walk_segment(struct recover *recover, struct open_segment *segment, uint32_t index, struct sp_scan_place from)
+{
+    struct sp_scan_place place = from;
+    struct sp_block_header header;
+    const char *reason = NULL;
+    const bool is_last = index + 1 == recover->count;
+    int scanned = segment->reason ? -EBADMSG : 0, error = 0;
+
+    while (scanned == 0)
+        scanned = sp_scan_block(&segment->source, &segment->identity, &place, &header, &reason);
+    if (scanned != -EBADMSG && scanned != -ENODATA)
+        return scanned;
+    const bool has_blocks = !segment->reason && place.at > sizeof(struct sp_segment_header);
+    if (has_blocks)
+        recover->result->end = end_at(segment, place);
+    const bool goes_on =
+        has_blocks && !is_last && (recover->bases[index + 1] == place.next.offset || place.at == segment->source.size);
+    if (!goes_on && has_blocks)
+        look_behind(recover, segment, place, reason ? reason : "the file ends");
+    if (!goes_on && !is_last) {
+        say(recover, true, "after a crash, the log ends at offset %llu; %u segments behind that were put aside as *.cut",
+            (unsigned long long)recover->result->end.next.offset, recover->count - index - 1);
+        recover->result->dropped++;
+        error = put_aside(recover, index + 1);
     }
+    const uint64_t walked_from = from.at > sizeof(struct sp_segment_header) ? from.at : 0;
+    return error ? error : cut(recover, segment, index, walked_from, has_blocks ? place.at : 0);
+}
+
+static int look_at_segment(struct recover *recover, uint32_t index, bool at_frontier)
+{
+    const struct sp_frontier *frontier = &recover->frontier;
+    struct open_segment segment;
+    int compacted = 0;
+
+    int error = open_segment(recover, recover->bases[index], &segment);
+    if (!error && segment.reason && strstr(segment.reason, "newer build"))
+        error =
+            sp_fail(-EBADMSG, "segment %llu in %s: %s", (unsigned long long)recover->bases[index], recover->path, segment.reason);
+    if (!error && at_frontier)
+        compacted = is_compacted(&segment);
+    if (error || compacted < 0)
+        error = error ? error : compacted;
+    else if (!at_frontier)
+        error = walk_segment(recover, &segment, index, sp_scan_begin(&segment.identity));
+    else if (compacted)
+        error = pass_compacted(recover, &segment);
+    else if (segment.reason || segment.source.size < frontier->at)
+        keep(recover, segment.reason ? segment.reason : "it is shorter than what was flushed");
+    else
+        error = walk_segment(
+            recover, &segment, index,
+            (struct sp_scan_place){frontier->at, {frontier->position, frontier->offset}, frontier->previous, INT64_MIN});
+    close_segment(&segment);
     return error;
 }
 
-/* The log may not go on at an offset that it has acknowledged. */
-static void mind_frontier(struct recover *recover)
+/* Walk the segments. The log goes on at recover->result->end.next: never at an offset that it has acknowledged. */
+static int walk(struct recover *recover)
 {
+    const struct sp_frontier *frontier = &recover->frontier;
     struct recovery *result = recover->result;
+    bool at_frontier;
+    int error = 0;
 
-    if (!recover->has_frontier)
-        return;
-    result->sequence = recover->frontier.sequence;
-    result->start_offset = sp_max(result->start_offset, recover->frontier.start_offset);
-    if (result->next.offset > recover->frontier.offset)
-        return;
-    /* before its segment was entered it may be a hole that it tells of (note_hole), which was said then */
-    result->is_short = result->next.offset < recover->frontier.offset && recover->frontier.at > 0 &&
-                       (recover->count > 0 || recover->frontier.offset > recover->frontier.start_offset);
+    if (recover->has_frontier) {
+        result->end =
+            (struct log_place){{frontier->position, frontier->offset}, frontier->segment, frontier->at, frontier->previous};
+        result->sequence = frontier->sequence;
+        result->start_offset = sp_max(result->start_offset, frontier->start_offset);
+    }
+    result->is_short = is_missing(recover);
     if (result->is_short)
         say(recover, true, "the log is damaged: offsets %llu to %llu were durable and are missing; see `spate log verify`",
-            (unsigned long long)result->next.offset, (unsigned long long)recover->frontier.offset - 1);
-    result->next = (struct sp_place){recover->frontier.position, recover->frontier.offset};
+            (unsigned long long)(recover->count ? frontier->segment : frontier->start_offset),
+            (unsigned long long)frontier->offset - 1);
+    for (uint32_t i = find_begin(recover, &at_frontier); !error && i < recover->count; i++, at_frontier = false)
+        error = look_at_segment(recover, i, at_frontier);
+    return error;
 }
 
 int recover_partition(struct io *io, const struct spill_topic *topic, uint32_t partition,
@@ -412,8 +434,6 @@ int recover_partition(struct io *io, const struct spill_topic *topic, uint32_t p
         (void)io->f->unlink(io, path); /* a spare is made anew */
         error = walk(&recover);
     }
-    if (!error)
-        mind_frontier(&recover);
     free(recover.bases);
     return error;
 }
@@ -424,10 +444,10 @@ static struct sp_place find_again(struct sp_ring *ring, const struct recovery *r
 {
     for (int tries = 0; tries < 100; tries++) {
         const uint64_t oldest = sp_ring_oldest_position(ring);
-        struct sp_place from = recovery->next;
+        struct sp_place from = recovery->end.next;
         if (from.position < oldest || !sp_ring_is_committed(ring, from))
             from = sp_mark_oldest(ring, oldest);
-        if (from.offset >= written.offset || from.offset < recovery->next.offset) /* a mark may lie on either side */
+        if (from.offset >= written.offset || from.offset < recovery->end.next.offset) /* a mark may lie on either side */
             break;
         if (!sp_log_return(ring, from))
             continue;
@@ -439,14 +459,14 @@ static struct sp_place find_again(struct sp_ring *ring, const struct recovery *r
     return written;
 }
 
-/* The log goes on at recovery->next, and what it has ends before. */
+/* The log goes on at recovery->end.next, and what it has ends before. */
 static int note_hole(struct io *io, const struct spill_topic *topic, uint32_t partition, struct recovery *recovery)
 {
     struct sp_frontier frontier = {
         .sequence = recovery->sequence + 1,
-        .segment = recovery->next.offset,
-        .offset = recovery->next.offset,
-        .position = recovery->next.position,
+        .segment = recovery->end.next.offset,
+        .offset = recovery->end.next.offset,
+        .position = recovery->end.next.position,
         .start_offset = recovery->start_offset,
     };
     char path[PATH_SIZE];
@@ -473,26 +493,27 @@ int recover_fit(struct io *io, struct sp_ring *ring, const struct spill_topic *t
     const struct sp_place written = sp_log_place(ring, SP_LOG_WRITTEN), tail = sp_ring_tail(ring);
 
     if (ret->is_new)
-        ret->next = (struct sp_place){0, 0};
+        ret->end = (struct log_place){0};
     else /* records that were deleted stay so, though the frontier that says it was not written any more */
-        ret->start_offset = sp_max(ret->start_offset, sp_min(sp_log_start(ring), ret->next.offset));
-    if (ret->next.offset == written.offset && ret->next.position == written.position)
+        ret->start_offset = sp_max(ret->start_offset, sp_min(sp_log_start(ring), ret->end.next.offset));
+    if (ret->end.next.offset == written.offset && ret->end.next.position == written.position)
         return 0;
     /* Blocks that were written, and the daemon died before it said so: the ring still has these records. */
-    if (ret->next.offset > written.offset && ret->next.offset <= tail.offset && ret->next.position <= tail.position)
+    if (ret->end.next.offset > written.offset && ret->end.next.offset <= tail.offset && ret->end.next.position <= tail.position)
         return 0;
     /* The log lost what had been written, or is new: what the ring still has is written again. */
     const struct sp_place from = find_again(ring, ret, written);
-    if (from.offset > ret->next.offset && !ret->is_new)
+    if (from.offset > ret->end.next.offset && !ret->is_new)
         say(&recover, true, "offsets %llu to %llu are not in the log, and no longer in the ring",
-            (unsigned long long)ret->next.offset, (unsigned long long)from.offset - 1);
-    if (!ret->is_new && from.offset < ret->next.offset) { /* nobody honest says so: what is in the log stays as it is */
+            (unsigned long long)ret->end.next.offset, (unsigned long long)from.offset - 1);
+    if (!ret->is_new && from.offset < ret->end.next.offset) { /* nobody honest says so: what is in the log stays as it is */
         say(&recover, true, "the ring says that less was written than the log has: it goes on where the log ends");
         return 0;
     }
-    const bool has_hole = from.offset > ret->next.offset;
+    const bool has_hole = from.offset > ret->end.next.offset;
     if (ret->is_new)
         ret->start_offset = from.offset;
-    ret->next = from;
+    if (has_hole || ret->is_new) /* what ends before says nothing of where it goes on */
+        ret->end = (struct log_place){.next = from, .segment = from.offset};
     return has_hole ? note_hole(io, topic, partition, ret) : 0;
 }

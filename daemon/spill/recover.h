@@ -11,7 +11,7 @@
 
 struct recovery {
     bool is_new;           /* there was no log */
-    struct sp_place next;  /* where it goes on */
+    struct log_place end;  /* where it goes on, and where the last block before that ends (at 0: none that may be written about) */
     uint64_t start_offset; /* the first offset that may be read */
     uint64_t sequence;     /* of the frontier */
     uint64_t dropped;      /* good blocks behind a bad one, not kept */
@@ -25,7 +25,7 @@ int recover_partition(struct io *io, const struct spill_topic *topic, uint32_t p
                       void (*say)(void *context, bool is_error, const char *text), void *context, struct recovery *ret);
 
 /* recover_fit: the same, seen from a ring that outlived the daemon: it may have come further than the log that was found. Changes
- * ret->next, and start_offset where there was no log. Where that leaves a hole in the log, the frontier says so durably before anything is
+ * ret->end, and start_offset where there was no log. Where that leaves a hole in the log, the frontier says so durably before anything is
  * written behind it: otherwise the next recovery takes the hole for the end. say, context: as above.
  * Returns  0, -errno of the frontier */
 int recover_fit(struct io *io, struct sp_ring *ring, const struct spill_topic *topic, uint32_t partition,

@@ -411,7 +411,7 @@ int64_t writer_step(struct writer *writer, int64_t now)
 /* ----------------------------------------------------------------------------------------------------- opening, closing */
 
 int writer_open(struct writer *writer, struct io *io, struct spill_pool *pool, struct sp_ring *ring,
-                const struct spill_topic *topic, uint32_t partition, const struct writer_host *host, struct sp_place next,
+                const struct spill_topic *topic, uint32_t partition, const struct writer_host *host, struct log_place end,
                 uint64_t start_offset, uint64_t sequence)
 {
     *writer = (struct writer){
@@ -421,9 +421,9 @@ int writer_open(struct writer *writer, struct io *io, struct spill_pool *pool, s
         .topic = topic,
         .partition = partition,
         .host = host,
-        .gathered = next,
-        .written = {.next = next, .segment = next.offset},
-        .durable = {.next = next, .segment = next.offset},
+        .gathered = end.next,
+        .written = end,
+        .durable = end,
         .start_offset = start_offset,
         .frontier_sequence = sequence,
         .linger = topic->info.flush == SPATE_FLUSH_EACH       ? 0
@@ -438,8 +438,8 @@ int writer_open(struct writer *writer, struct io *io, struct spill_pool *pool, s
         writer_close(writer);
         return error;
     }
-    sp_log_advance(ring, SP_LOG_WRITTEN, next);
-    sp_log_advance(ring, SP_LOG_DURABLE, next);
+    sp_log_advance(ring, SP_LOG_WRITTEN, end.next);
+    sp_log_advance(ring, SP_LOG_DURABLE, end.next);
     sp_log_start_set(ring, start_offset);
     set_state(writer, SP_LOG_OPEN, 0);
     return 0;

@@ -157,11 +157,11 @@ struct writer {
 };
 
 /* writer_open: take up a partition's log where recovery found its end.
- *   next          where it goes on: gathered, written and durable
+ *   end           where it goes on: gathered, written and durable
  *   start_offset  first offset that may be read
  * Returns 0, -ENOMEM, -errno of the directory */
 int writer_open(struct writer *writer, struct io *io, struct spill_pool *pool, struct sp_ring *ring,
-                const struct spill_topic *topic, uint32_t partition, const struct writer_host *host, struct sp_place next,
+                const struct spill_topic *topic, uint32_t partition, const struct writer_host *host, struct log_place end,
                 uint64_t start_offset, uint64_t sequence);
 
 /* writer_step: do what can be done now. Returns the monotonic time at which to call again if nothing happens before (INT64_MAX: never; at

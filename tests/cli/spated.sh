@@ -255,6 +255,9 @@ printf '\377' | dd of="$log/v/0/00000000000000000000.log" bs=1 seek=40 conv=notr
 rm -rf "${SPATE_DIR:?}"/*
 start
 said 'the segment that ends at offset 100 is damaged' || fail "it did not say so"
+stop # with nothing written meanwhile
+start
+said 'the segment that ends at offset 100 is damaged' || fail "it did not say so again"
 run produce v --acks durable --quiet <<<"goes on"
 run consume v --exit
 expect_status 3
@@ -264,6 +267,48 @@ stop
 run log repair "$log" --yes
 run consume v --log "$log"
 (seq 1 100; echo "goes on") | cmp -s - "$scratch/out" || fail "repair did not bring the records back"
+rm -rf "${SPATE_DIR:?}"/* "$log"
+
+it "touches nothing that was durable, whatever a disk did to it, and says what is missing"
+start
+run topic create v --durable --ring 64K
+for line in 1 2 3 4 5 6 7 8; do run produce v --acks durable --quiet <<<"$line"; done
+stop
+start
+stop # with nothing written
+segment=$log/v/0/00000000000000000000.log
+printf '\377' | dd of="$segment" bs=1 seek=$((4 * 4096 + 90)) conv=notrunc 2>/dev/null # in the fourth block
+cp "$segment" "$scratch/flipped.log"
+rm -rf "${SPATE_DIR:?}"/*
+start
+run produce v --acks durable --quiet <<<"9"
+stop
+cmp -s "$segment" "$scratch/flipped.log" || fail "the segment was changed"
+run consume v --log "$log"
+expect_status 3
+expect_out $'1\n2\n3\n5\n6\n7\n8\n9'
+expect_err_like 'offsets 3\.\.3'
+rm -rf "${SPATE_DIR:?}"/* "$log"
+start
+run topic create v --durable --ring 64K
+for line in 1 2 3; do run produce v --acks durable --quiet <<<"$line"; done
+stop
+truncate -s $((2 * 4096)) "$segment"
+rm -rf "${SPATE_DIR:?}"/*
+start
+said 'ends at offset 3 is damaged: it is shorter than what was flushed' || fail "it did not say that the file is short"
+run produce v --acks durable --quiet <<<"4"
+stop
+run consume v --log "$log"
+expect_out $'1\n4'
+expect_err_like 'offsets 1\.\.2'
+rm -rf "${SPATE_DIR:?}"/* "$log"/v/0/*.log
+start
+said 'offsets 0 to 3 were durable and are missing' || fail "it did not say what is missing"
+run produce v --acks durable --quiet <<<"5"
+run consume v --exit
+expect_out '5'
+stop
 rm -rf "${SPATE_DIR:?}"/* "$log"
 
 it "deletes and compacts what is old also when nothing more is written"

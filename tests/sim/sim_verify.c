@@ -181,6 +181,7 @@ void world_verify(struct world *world, struct sim_disk *disk, uint64_t end, cons
     const struct sim_fault size = disk->faults[SIM_SIZE];
     void (*const hook)(void *context) = disk->on_operation;
     const uint64_t dead_at = disk->dead_at;
+    const bool is_dead = disk->is_dead; /* recovery need not have noticed, when it was done but for what may fail */
     const enum sim_lie lie = disk->lie;
 
     if (!verify)
@@ -188,6 +189,7 @@ void world_verify(struct world *world, struct sim_disk *disk, uint64_t end, cons
     disk->faults[SIM_READ] = disk->faults[SIM_OPEN] = disk->faults[SIM_LIST] = disk->faults[SIM_SIZE] = (struct sim_fault){0};
     disk->on_operation = NULL;
     disk->dead_at = 0;
+    disk->is_dead = false;
     disk->lie = SIM_HONEST;
     *verify = (struct verify){.world = world, .disk = disk, .when = when, .end = end, .next = world->first};
     const uint64_t room = world->ring_config.capacity + ((uint64_t)512 << 10); /* compacted blocks are larger */
@@ -211,5 +213,6 @@ void world_verify(struct world *world, struct sim_disk *disk, uint64_t end, cons
     disk->faults[SIM_SIZE] = size;
     disk->on_operation = hook;
     disk->dead_at = dead_at;
+    disk->is_dead = is_dead;
     disk->lie = lie;
 }

@@ -372,7 +372,7 @@ static uint64_t without_lost(const struct world *world, uint64_t offset)
 /* What was found must be all that was acknowledged, and nothing else. */
 static void check_recovery(struct world *world, const struct recovery *recovery, bool is_host_new, const char *when)
 {
-    const struct sp_place next = recovery->next;
+    const struct sp_place next = recovery->end.next;
 
     if (next.offset > world->count) {
         world_violate(world, "%s: recovery found %" PRIu64 " records, of %" PRIu64, when, next.offset, world->count);
@@ -406,7 +406,7 @@ static int recover(struct world *world, struct sim_disk *disk, struct recovery *
     const int error = recover_partition(&disk->io, &world->topic, 0, host_say, world, ret);
     if (sim_disk_files(disk) != files)
         world_violate(world, "recovery left a file open (it returned %d)", error);
-    tell(world, "%srecovery: %d, offset %" PRIu64, disk == world->disk ? "" : "    ", error, ret->next.offset);
+    tell(world, "%srecovery: %d, offset %" PRIu64, disk == world->disk ? "" : "    ", error, ret->end.next.offset);
     world->has_flush_failed |= disk == world->disk && flushes_failed(disk) != flushes;
     return error;
 }
@@ -423,32 +423,32 @@ int world_start(struct world *world)
         check_recovery(world, &recovery, true, "after a crash");
         if (world->is_over)
             return -EIO;
-        world->count = recovery.next.offset;
+        world->count = recovery.end.next.offset;
         world->acknowledged = sp_min(world->acknowledged, world->count);
-        open_ring(world, recovery.next);
+        open_ring(world, recovery.end.next);
     } else if (!(recovery.is_new && world->acknowledged <= world->first)) {
         check_recovery(world, &recovery, false, "after a restart");
     }
-    world_verify(world, world->disk, recovery.next.offset, "after recovery");
-    const uint64_t found = recovery.next.offset;
+    world_verify(world, world->disk, recovery.end.next.offset, "after recovery");
+    const uint64_t found = recovery.end.next.offset;
     error = recover_fit(&world->disk->io, &world->ring.ring, &world->topic, 0, host_say, world, &recovery);
-    check_place(world, recovery.next, "fitted to the ring");
-    for (uint64_t i = found; i < recovery.next.offset && world->has_flush_failed && !recovery.is_new; i++)
+    check_place(world, recovery.end.next, "fitted to the ring");
+    for (uint64_t i = found; i < recovery.end.next.offset && world->has_flush_failed && !recovery.is_new; i++)
         world->records[i].is_lost = true; /* written, not durable, and the flush failed: it was said */
     if (error)
         return error;
     if (recovery.is_new && world->may_lose)
-        world->first = recovery.next.offset;
+        world->first = recovery.end.next.offset;
     if (world->may_lose || world->has_flush_failed) /* written again from the ring */
-        world->written = sp_min(world->written, recovery.next.offset);
+        world->written = sp_min(world->written, recovery.end.next.offset);
     if (world->may_lose)
-        world->durable = sp_min(world->durable, recovery.next.offset);
+        world->durable = sp_min(world->durable, recovery.end.next.offset);
     world->has_failed = false;
     if (spill_pool_open(&world->pool, world->pool_count, world->buffer_size) != 0)
         abort();
     world->host.owner = static_ring_join(&world->ring);
     error = writer_open(&world->writer, &world->disk->io, &world->pool, &world->ring.ring, &world->topic, 0, &world->host,
-                        recovery.next, recovery.start_offset, recovery.sequence);
+                        recovery.end, recovery.start_offset, recovery.sequence);
     if (error) {
         spill_pool_close(&world->pool);
         if (sim_disk_files(world->disk))
@@ -457,7 +457,7 @@ int world_start(struct world *world)
     }
     world->is_open = true;
     world->start = world->tried = 0;
-    world->recovered = recovery.next.offset;
+    world->recovered = recovery.end.next.offset;
     world->figures->restarts++;
     world->has_flush_failed = false;
     check(world);
@@ -649,13 +649,13 @@ void world_probe(struct world *world, struct sim_crash crash, uint64_t recover_a
     } else if (!world->is_over) {
         if (!recovery.is_new || world->acknowledged > world->first)
             check_recovery(world, &recovery, true, "on an image of the disk");
-        world_verify(world, image, recovery.next.offset, "on an image of the disk");
+        world_verify(world, image, recovery.end.next.offset, "on an image of the disk");
         error = recover(world, image, &again);
-        if (error || again.next.offset != recovery.next.offset || again.dropped)
-            world_violate(world, "recovered again, the log ends at offset %" PRIu64 ", not %" PRIu64, again.next.offset,
-                          recovery.next.offset);
+        if (error || again.end.next.offset != recovery.end.next.offset || again.dropped)
+            world_violate(world, "recovered again, the log ends at offset %" PRIu64 ", not %" PRIu64, again.end.next.offset,
+                          recovery.end.next.offset);
         else
-            world_verify(world, image, again.next.offset, "recovered again");
+            world_verify(world, image, again.end.next.offset, "recovered again");
     }
     world->figures->operations += image->operations;
     sim_disk_free(image);
