@@ -170,12 +170,13 @@ static bool has_something(const struct worker *worker)
         if (writer->state == SP_LOG_FAILED)
             continue;
         if (sp_log_wanted(writer->ring, SP_LOG_DURABLE) > writer->durable.next.offset && !writer->flushing && !writer->in_flight &&
-            writer->durable.next.offset < writer->gathered.offset)
+            writer->durable.next.offset < writer->written.next.offset)
             return true;
         const uint64_t offset = writer->gathered.offset;
         const bool is_wanted =
             sp_log_wanted(writer->ring, SP_LOG_WRITTEN) > offset || sp_log_wanted(writer->ring, SP_LOG_DURABLE) > offset;
-        if (sp_ring_is_committed(writer->ring, writer->gathered) && !writer->in_flight && (!writer->pending_since || is_wanted))
+        if (!writer->is_blocked && sp_ring_is_committed(writer->ring, writer->gathered) && !writer->in_flight &&
+            (!writer->pending_since || is_wanted))
             return true;
     }
     return false;

@@ -10,6 +10,8 @@
 
 #include "log/scan.h"
 
+#define INDEX_MOST ((int64_t)1 << 26) /* ten times that of the largest segment */
+
 void clean_path(const struct clean *clean, uint64_t base, const char *suffix, char path[CLEAN_PATH_SIZE])
 {
     char name[SP_SEGMENT_NAME_SIZE];
@@ -75,19 +77,31 @@ static int look_at(const struct clean *clean, struct clean_segment *segment, str
     return error == -ENODATA ? 0 : error;
 }
 
-/* The beginning of a segment's index. Returns 0, -ENODATA (there is none that belongs to it), -errno. */
+/* What a segment's index says of it; all of the index is checked, since what it says decides what is deleted.
+ * Returns 0, -ENODATA (there is none that belongs to it, or it is damaged: it can be made anew), -errno. */
 static int read_index(const struct clean *clean, uint64_t base, uint64_t salt, struct sp_index_header *ret)
 {
     struct io *io = clean->io;
+    struct sp_index_header *index = NULL;
     char path[CLEAN_PATH_SIZE];
 
     clean_path(clean, base, "index", path);
     const int file = io->f->open(io, path, O_RDONLY);
     if (file < 0)
         return file == -ENOENT ? -ENODATA : file;
-    const int error = io->f->read(io, file, 0, ret, sizeof *ret);
+    const int64_t size = io->f->size(io, file);
+    int error = size < 0 ? (int)size : size < (int64_t)sizeof *index || size > INDEX_MOST ? -ENODATA : 0;
+    if (!error && !(index = malloc((size_t)size)))
+        error = -ENOMEM;
+    if (!error)
+        error = io->f->read(io, file, 0, index, (uint32_t)size);
     io->f->close(io, file);
-    return error ? error : ret->magic == SP_INDEX_MAGIC && ret->salt == salt ? 0 : -ENODATA;
+    if (!error && (sp_index_check(index, (uint64_t)size) != NULL || index->salt != salt || index->next_offset < base))
+        error = -ENODATA;
+    if (!error)
+        *ret = *index;
+    free(index);
+    return error;
 }
 
 /* A closed segment without an index is one that a crash kept from being finished: cut it to its end, and make its index, from the headers

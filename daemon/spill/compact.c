@@ -358,6 +358,8 @@ static int target_finish(struct target *target, uint64_t next)
     const uint64_t base = target->identity.base_offset;
     char from[CLEAN_PATH_SIZE], to[CLEAN_PATH_SIZE], directory[CLEAN_PATH_SIZE];
 
+    if (next < target->next) /* it has more than the next one leaves it */
+        return -EBADMSG;
     target->missing = next - target->next;
     int error = target_fill(target);
     if (!error)
@@ -415,27 +417,36 @@ static int learn(struct keys *keys, const struct clean *clean, const struct clea
     return error == -ENODATA ? 0 : error;
 }
 
-static bool is_superseded(const struct keys *keys, const struct clean *clean, const struct clean_segment *segment,
-                          const struct found_record *found, int64_t now)
+struct round {
+    const struct clean *clean;
+    struct keys keys;
+    int64_t now;
+    bool keeps_tombstones; /* an older segment could not be compacted, so it may have older values of any key */
+    struct clean_result *result;
+};
+
+static bool is_superseded(const struct round *round, const struct clean_segment *segment, const struct found_record *found)
 {
     const struct spate_record *record = &found->record;
     uint64_t newest;
 
     if (!record->key)
         return false;
-    const bool is_known = keys_get(keys, record->key, record->key_size, &newest);
+    const bool is_known = keys_get(&round->keys, record->key, record->key_size, &newest);
     if (is_known && newest > found->offset)
         return true;
     /* A null value goes when it has been there long enough and no older value of its key is left: all older segments are free of these,
      * since they are compacted first, with this key in the table, in this round or when this segment was compacted. */
     const int64_t time = record->timestamp ? record->timestamp : segment->newest;
-    return !record->value && (is_known || segment->is_compacted) && time < now - clean->topic->info.tombstone_delay;
+    return !record->value && (is_known || segment->is_compacted) && !round->keeps_tombstones &&
+           time < round->now - round->clean->topic->info.tombstone_delay;
 }
 
 /* One segment. Nothing is changed when nothing is superseded. */
-static int rewrite(struct keys *keys, const struct clean *clean, struct clean_segment *segment, int64_t now,
-                   struct clean_result *ret)
+static int rewrite(struct round *round, struct clean_segment *segment)
 {
+    const struct clean *clean = round->clean;
+    struct clean_result *ret = round->result;
     struct source source;
     struct target target = {.file = -1, .clean = clean, .identity.base_offset = segment->base};
     struct found_record found;
@@ -452,7 +463,7 @@ static int rewrite(struct keys *keys, const struct clean *clean, struct clean_se
         while (!error && (got = source_next(&source, &found)) != 0) {
             if (got < 0) {
                 error = got;
-            } else if (!found.is_data || is_superseded(keys, clean, segment, &found, now)) {
+            } else if (!found.is_data || is_superseded(round, segment, &found)) {
                 removed += found.is_data;
                 target.missing += found.count;
             } else {
@@ -474,14 +485,16 @@ static int rewrite(struct keys *keys, const struct clean *clean, struct clean_se
     }
     source_close(&source);
     target_close(&target, is_done);
+    round->keeps_tombstones |= error == -EBADMSG;
     return error == -ENODATA || error == -EBADMSG ? 0 : error; /* a damaged segment stays as it is */
 }
 
 int compact_segments(const struct clean *clean, struct clean_segment *segments, uint32_t count, int64_t now,
                      struct clean_result *ret)
 {
+    struct round round = {.clean = clean, .now = now, .result = ret};
     uint64_t dirty = 0, all = 0;
-    struct keys keys;
+    bool has_learnt = false;
 
     for (uint32_t i = 0; i < count; i++) {
         all += segments[i].size;
@@ -490,26 +503,31 @@ int compact_segments(const struct clean *clean, struct clean_segment *segments, 
     if (dirty == 0 || dirty < all - dirty || dirty == *clean->tried)
         return 0;
     *clean->tried = dirty; /* what cannot be compacted is not tried again before there is more */
-    int error = keys_open(&keys, clean);
+    int error = keys_open(&round.keys, clean);
     uint32_t learnt = 0;
     for (; !error && learnt < count; learnt++) {
         if (segments[learnt].is_compacted)
             continue;
-        error = learn(&keys, clean, &segments[learnt]);
+        error = learn(&round.keys, clean, &segments[learnt]);
         if (error == -EBADMSG) /* what is damaged supersedes nothing */
             error = 0;
+        if (error)
+            break;
+        has_learnt = true;
     }
     if (error == -ENOSPC) { /* what was learnt is right, and the rest comes in the next round */
         error = 0;
-        if (learnt == 0)
-            clean->say(clean->context, true,
-                       "compaction: the keys of one segment do not fit into the memory for them: see log.keys_memory");
+        if (!has_learnt)
+            clean->say(
+                clean->context, true,
+                "compaction: the keys of one segment do not fit into the memory for them, and nothing behind it is compacted: "
+                "see log.keys_memory");
     }
     for (uint32_t i = 0; !error && i < learnt; i++) {
         if (clean->must_stop && clean->must_stop(clean->context))
             break;
-        error = rewrite(&keys, clean, &segments[i], now, ret);
+        error = rewrite(&round, &segments[i]);
     }
-    free(keys.slots);
+    free(round.keys.slots);
     return error;
 }

@@ -24,7 +24,6 @@ struct recover {
     struct recovery *result;
     uint64_t *bases; /* of the segments, sorted */
     uint32_t count, room;
-    bool has_leftovers; /* files that a crash left half made */
     struct sp_frontier frontier;
     bool has_frontier;
 };
@@ -62,8 +61,13 @@ static int compare(const void *a, const void *b)
 static int note_file(void *context, const char *name)
 {
     struct recover *recover = context;
+    char path[PATH_SIZE];
     uint64_t base;
 
+    if (sp_segment_base(name, "compacting", &base)) { /* a crash left it half made */
+        name_file(recover, name, path);
+        (void)recover->io->f->unlink(recover->io, path);
+    }
     if (!sp_segment_base(name, "log", &base))
         return 0;
     if (recover->count == recover->room) {

@@ -187,6 +187,15 @@ static void prepare(struct writer *writer)
 
 /* ------------------------------------------------------------------------------------------------- entering and leaving */
 
+/* The next segment's size, from how much of this one was needed before it was left for its age. */
+static void grow(struct writer *writer, const struct segment_file *segment)
+{
+    if (segment->file >= 0 && segment->at < segment->size / 4)
+        writer->segment_size = sp_max(writer->segment_size / 2, SEGMENT_FIRST);
+    else if (segment->file < 0 || segment->at >= segment->size / 2)
+        writer->segment_size = sp_min(2 * writer->segment_size, SPATE_SEGMENT_MAX);
+}
+
 static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
 {
     char from[PATH_SIZE], to[PATH_SIZE];
@@ -194,9 +203,11 @@ static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
     struct segment_file *segment = writer->left;
 
     name_file(writer, "spare", from);
-    name_segment(writer, writer->gathered.offset, "log", to);
+    /* behind the latest block, also where the ring is damaged: a hole inside a segment is no end of the log to recovery */
+    const struct sp_place begin = writer->latest_end;
+    name_segment(writer, begin.offset, "log", to);
     /* the present one may be empty, and too small for the record that is next: its name is the same */
-    const bool replaces = writer->current->file >= 0 && writer->current->identity.base_offset == writer->gathered.offset;
+    const bool replaces = writer->current->file >= 0 && writer->current->identity.base_offset == begin.offset;
     const int error = writer->io->f->rename(writer->io, from, to, replaces);
     if (error) {
         spill_pool_give(writer->pool, slot->buffer);
@@ -207,7 +218,7 @@ static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
         .file = writer->spare_file,
         .identity = {.partition = writer->partition,
                      .unit_shift = writer->ring->unit_shift,
-                     .base_offset = writer->gathered.offset,
+                     .base_offset = begin.offset,
                      .stamp_salt = writer->ring->salt,
                      .created = writer->io->f->realtime(writer->io),
                      .record_max = writer->ring->record_size_max},
@@ -221,14 +232,14 @@ static void enter(struct writer *writer, struct writer_slot *slot, int64_t now)
     writer->io->f->random(writer->io, &segment->identity.salt, sizeof segment->identity.salt);
     writer->spare_file = -1;
     writer->spare = SPARE_NONE;
-    writer->segment_size = sp_min(2 * writer->segment_size, SPATE_SEGMENT_MAX);
+    grow(writer, writer->current);
     writer->left = writer->current;
     writer->current = segment;
     writer->directory_dirty = true;
     sp_segment_header_make((struct sp_segment_header *)(void *)slot->buffer, &segment->identity);
     segment->previous = segment->identity.crc;
     writer_submit_slot(writer, slot, 0, sizeof(struct sp_segment_header),
-                       (struct log_place){writer->gathered, segment->identity.base_offset, segment->at, segment->previous});
+                       (struct log_place){begin, segment->identity.base_offset, segment->at, segment->previous});
 }
 
 static bool is_too_old(const struct writer *writer, const struct segment_file *segment, int64_t now)
@@ -247,7 +258,7 @@ static int64_t leave_idle_at(const struct writer *writer)
 
     if (current->file < 0 || current->at <= sizeof(struct sp_segment_header) || writer->is_closing)
         return WRITER_NEVER;
-    if (info->segment_age > 0)
+    if (info->segment_age > 0 && info->segment_age < WRITER_NEVER / 2)
         when = current->opened + info->segment_age;
     if (info->cleanup & SPATE_CLEANUP_DELETE && info->retention_time >= 0 && info->retention_time < WRITER_NEVER / 2) {
         const int64_t expired = current->latest + (info->retention_time > IDLE_LEAST ? info->retention_time : IDLE_LEAST);
@@ -315,7 +326,7 @@ static void finish_left(struct writer *writer)
         writer_fail(writer, error, "cutting a segment to its end");
     name_segment(writer, left->identity.base_offset, "index", path);
     spill_write_index(writer->io, writer->topic, path, &left->index, left->identity.salt, left->at,
-                      writer->current->file >= 0 ? writer->current->identity.base_offset : writer->gathered.offset);
+                      writer->current->file >= 0 ? writer->current->identity.base_offset : writer->latest_end.offset);
     /* The cleaner may have taken it meanwhile, and its index before this one came: then nobody else would. Where it put a compacted one in
      * its place, that gets an index again at the next look. */
     if (writer->io->f->is_named(writer->io, left->file) == 0)
@@ -331,13 +342,14 @@ int64_t segments_step(struct writer *writer, int64_t now)
         finish_left(writer);
     /* at the very end the current one is left too */
     if (writer->is_closing && writer->frontier_is_clean && current->file >= 0 && left->file < 0 && current->writes == 0 &&
-        !current->is_dirty && !writer->flushing) {
+        !current->is_dirty && !writer->flushing && !writer->large.raw_size) {
         writer->left = current;
         writer->current = left;
         finish_left(writer);
     }
     const int64_t leave_at = writer->state == SP_LOG_OPEN ? leave_idle_at(writer) : WRITER_NEVER;
     if (now >= leave_at && is_idle(writer)) {
+        grow(writer, current);
         writer->left = current;
         writer->current = current = left;
     }

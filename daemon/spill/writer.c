@@ -208,7 +208,7 @@ static void gathered(struct writer *writer, const struct sp_block_header *header
     (void)sp_index_note(&writer->current->index, header, writer->current->at);
     writer->current->previous = header->header_crc;
     writer->current->at += size;
-    writer->gathered = end;
+    writer->gathered = writer->latest_end = end;
     writer->blocks++;
     writer->bytes += size;
     writer->latest_size = size;
@@ -338,6 +338,7 @@ static int64_t gather(struct writer *writer, int64_t now)
 {
     int64_t until = WRITER_NEVER;
 
+    writer->is_blocked = true;
     while (writer->in_flight < WRITER_DEPTH) {
         struct writer_slot *slot;
         struct sp_extent extent;
@@ -350,11 +351,15 @@ static int64_t gather(struct writer *writer, int64_t now)
         }
         const uint64_t most = writer->pool->buffer_size - sizeof(struct sp_block_header);
         sp_ring_extent(writer->ring, writer->gathered, most, &extent);
-        if (extent.size == 0)
+        if (extent.size == 0) {
+            writer->is_blocked = false;
             return look_into(writer, &extent, now);
+        }
         writer->stuck_since = 0;
-        if (lingers(writer, &extent, now, &until))
+        if (lingers(writer, &extent, now, &until)) {
+            writer->is_blocked = false;
             return until;
+        }
         if (!segments_room(writer, sp_align_up(sizeof(struct sp_block_header) + extent.size, SP_LOG_GRAIN), now) ||
             writer->in_flight == WRITER_DEPTH)
             return WRITER_NEVER; /* a completion calls us again */
@@ -422,6 +427,7 @@ int writer_open(struct writer *writer, struct io *io, struct spill_pool *pool, s
         .partition = partition,
         .host = host,
         .gathered = end.next,
+        .latest_end = end.next,
         .written = end,
         .durable = end,
         .start_offset = start_offset,

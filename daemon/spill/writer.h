@@ -108,6 +108,7 @@ struct writer {
     enum sp_log_state state;
     int error;
     struct sp_place gathered;
+    struct sp_place latest_end; /* behind the latest block: `gathered`, unless the ring is damaged in between */
     struct log_place written, durable;
     uint64_t start_offset;
     int64_t pending_since; /* monotonic time when what is not gathered was first seen; 0: nothing is */
@@ -116,6 +117,7 @@ struct writer {
     int64_t retry_at;      /* blocks that did not fit; 0: there are none */
     int64_t checked_at;    /* that the files are still there */
     bool is_closing;       /* no lingering, then flush */
+    bool is_blocked;       /* there are records to gather, and no room for them yet: what makes room, or a time, calls */
 
     struct writer_slot slots[WRITER_DEPTH];
     uint32_t first, in_flight; /* slots in use: a queue */

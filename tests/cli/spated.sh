@@ -330,6 +330,50 @@ stop
 expect_status 0
 rm -rf "${SPATE_DIR:?}"/* "$log"
 
+it "keeps a null value while a segment before it is damaged and may have the key's older value"
+start --config "$scratch/often.ini"
+run topic create keyed --durable --ring 64K --config cleanup=compact --config tombstone_delay=0s
+run produce keyed -K : --acks durable --quiet <<<"k:1"
+run produce keyed -K : --acks durable --quiet <<<"x:1"
+stop
+printf '\377' | dd of="$log/keyed/0/00000000000000000000.log" bs=1 seek=$((2 * 4096 + 90)) conv=notrunc 2>/dev/null # in the block of x
+start --config "$scratch/often.ini"
+run produce keyed -K : -Z --acks durable --quiet <<<"k:"
+run produce keyed -K : --acks durable --quiet <<<"y:1"
+stop
+start --config "$scratch/often.ini"
+eventually said 'topic keyed, partition 0: compacted 1 segments'
+stop
+run consume keyed --log "$log" -J
+grep -q '"payload": *null' "$scratch/out" || fail "the null value is gone: $(cat "$scratch/out")"
+rm -rf "${SPATE_DIR:?}"/* "$log"
+
+it "says which memory is too small to compact with"
+printf '[log]\nretention_interval = 100ms\nkeys_memory = 1M\n' >"$scratch/keys.ini"
+start --config "$scratch/keys.ini"
+run topic create keyed --durable --config cleanup=compact --config segment_age=500ms
+run produce keyed -K : --acks durable --quiet <<<"k:1"
+eventually said 'topic keyed, partition 0: compacted 1 segments'
+seq -f '%g:1' 1 30000 | run produce keyed -K : --acks durable --quiet
+eventually said 'the keys of one segment do not fit .* log.keys_memory'
+stop
+rm -rf "${SPATE_DIR:?}"/* "$log"
+
+it "deletes nothing for what a damaged index says"
+start --config "$scratch/often.ini"
+run topic create v --durable --ring 64K --config segment_age=300ms
+seq 1 10 | run produce v --acks durable --quiet
+eventually [ -s "$log/v/0/00000000000000000000.index" ]
+printf '\003' | dd of="$log/v/0/00000000000000000000.index" bs=1 seek=48 conv=notrunc 2>/dev/null # the offset behind its last record
+run topic trim v --partition 0 --offset 5
+expect_status 0
+sleep 0.5 # a few rounds
+[ -e "$log/v/0/00000000000000000000.log" ] || fail "it deleted the only segment"
+stop
+run consume v --log "$log"
+expect_out $'6\n7\n8\n9\n10'
+rm -rf "${SPATE_DIR:?}"/* "$log"
+
 it "takes up what it could not open for want of descriptors when there are some again"
 descriptors() { ls "/proc/$daemon/fd" | wc -l; }
 limit_descriptors() { prlimit --pid "$daemon" --nofile="$1:20000"; }
@@ -369,6 +413,19 @@ fi
 mounts+=("$scratch/disk")
 log=$scratch/disk/log
 
+it "takes little of the disk for a topic in which little happens"
+mount -o remount,size=24M "$scratch/disk"
+start
+run topic create little --durable --ring 64K --config segment_age=200ms
+for line in 1 2 3 4 5 6; do
+    run produce little --acks durable --quiet <<<"$line"
+    sleep 0.4
+done
+said 'the file system is full' && fail "six lines filled 24 MB"
+stop
+rm -rf "${SPATE_DIR:?}"/* "$log"
+mount -o remount,size=6M "$scratch/disk"
+
 it "refuses records when ring and disk are full, and goes on by itself when there is room"
 start
 run topic create f --durable --ring 64K --config segment_size=1M --config alignment=8
@@ -387,8 +444,17 @@ said 'are in the ring only' || fail "it did not say what it could not write"
 dd if=/dev/zero of="$scratch/disk/filler" bs=4K 2>/dev/null # also what the next segment had been promised
 start
 eventually said 'the file system is full'
+run topic create each --durable --ring 64K --config flush=each
+run produce each --quiet <<<"waits for room"
+eventually said 'topic each.*the file system is full'
+ticks() { awk '{ print $14 + $15 }' "/proc/$daemon/stat"; }
+before=$(ticks)
+sleep 2
+used=$(($(ticks) - before))
+[ "$used" -lt "$(getconf CLK_TCK)" ] || fail "waiting for room took $used ticks of the processor in 2 s"
 mount -o remount,size=64M "$scratch/disk"
 eventually said 'there is room on the file system again'
+eventually said 'topic each: writing its log|topic each, partition 0: its log is open now'
 run produce f --acks durable --quiet <<<"more"
 expect_status 0
 run consume f --exit
