@@ -208,7 +208,7 @@ static int run_describe(const struct command *command, int argc, char **argv)
         status = log_dir != NULL ? tool_open_log(log_dir, &bus) : tool_open_bus(command, TOOL_OBSERVE, NULL, &bus);
     if (status != STATUS_GO_ON)
         return status;
-    status = tool_open_topic(bus, argv[0], NULL, &topic);
+    status = log_dir != NULL ? tool_open_log_topic(bus, log_dir, argv[0], &topic) : tool_open_topic(bus, argv[0], NULL, &topic);
     if (status == STATUS_GO_ON) {
         struct view_lists lists;
         view_lists_init(&lists);
