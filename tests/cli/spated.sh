@@ -176,6 +176,27 @@ eventually said 'the configuration is left as it was'
 stop
 expect_status 0
 
+it "ends at once, and looks at its logs more often from a reload on, also while they are looked at once a minute"
+printf '[log]\nscan_interval = 60s\nretention_interval = 100ms\n' >"$scratch/slow.ini"
+ends_soon() {
+    local before=$SECONDS
+    stop
+    expect_status 0
+    [ $((SECONDS - before)) -le 5 ] || fail "it took $((SECONDS - before)) s to end"
+}
+start --config "$scratch/slow.ini"
+sleep 0.2 # so that its threads are asleep
+ends_soon
+run topic create slow --durable --ring 64K --config cleanup=compact --config segment_age=100ms --config alignment=8
+start --config "$scratch/slow.ini"
+printf 'k:1\nk:2\n' | run produce slow --key-delimiter : --acks durable --quiet
+sleep 0.2
+sed -i 's/60s/20ms/' "$scratch/slow.ini"
+kill -HUP "$daemon"
+eventually said 'topic slow, partition 0: compacted 1 segments: 1 records superseded'
+run topic delete slow
+ends_soon
+
 expected() { seq 1 100000; echo "by pwrite"; seq 100001 500000; echo "the last"; }
 
 it "is killed again and again while records are published, and nothing is lost"
