@@ -84,6 +84,21 @@ static struct supervised *next_topic(struct supervisor *supervisor, struct super
     return next;
 }
 
+/* Until it is time to look again. In slices: whoever stops it or configures it anew does not wait for a long interval to pass. */
+static void rest(const struct cleaner *cleaner)
+{
+    const int64_t begin = sp_clock_monotonic(), slice = 100 * SP_NS_PER_MS;
+
+    while (!atomic_load_explicit(&cleaner->must_stop, memory_order_acquire)) {
+        /* relaxed: a lone number */
+        const int64_t interval = atomic_load_explicit(&cleaner->scan_interval, memory_order_relaxed);
+        const int64_t left = begin + interval - sp_clock_monotonic();
+        if (left <= 0)
+            return;
+        sp_sleep(left < slice ? left : slice);
+    }
+}
+
 static void *run(void *context)
 {
     struct cleaner *cleaner = context;
@@ -102,7 +117,7 @@ static void *run(void *context)
                 if (atomic_load_explicit(&entry->partitions[i].state, memory_order_acquire) == PARTITION_OPEN &&
                     !atomic_load_explicit(&cleaner->must_stop, memory_order_acquire))
                     clean(cleaner, &entry->partitions[i], is_due);
-        sp_sleep(atomic_load_explicit(&cleaner->scan_interval, memory_order_relaxed)); /* relaxed: a lone number */
+        rest(cleaner);
     }
     return NULL;
 }

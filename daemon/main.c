@@ -155,18 +155,22 @@ static int make_path(char *path)
                                                     : 0;
 }
 
-/* The log directory, made if need be, as an absolute path. */
-static int open_log_dir(const char *given, const char *bus_path, char path[SP_PATH_SIZE], int *ret_fd)
+/* Where the log is to be: as it was given, or by default. */
+static int choose_log_dir(const char *given, const char *bus_path, char path[SP_PATH_SIZE])
+{
+    if (!given)
+        return default_log_dir(bus_path, path);
+    if (snprintf(path, SP_PATH_SIZE, "%s", given) >= SP_PATH_SIZE)
+        return sp_fail(-ENAMETOOLONG, "the path of the log directory is too long");
+    return 0;
+}
+
+/* The log directory, made if need be; its path becomes absolute. */
+static int open_log_dir(char path[SP_PATH_SIZE], int *ret_fd)
 {
     char full[SP_PATH_SIZE];
-    int error = 0;
 
-    if (!given)
-        error = default_log_dir(bus_path, path);
-    else if (snprintf(path, SP_PATH_SIZE, "%s", given) >= SP_PATH_SIZE)
-        error = sp_fail(-ENAMETOOLONG, "the path of the log directory is too long");
-    if (!error)
-        error = make_path(path);
+    int error = make_path(path);
     if (error)
         return error;
     if (!realpath(path, full))
@@ -176,20 +180,55 @@ static int open_log_dir(const char *given, const char *bus_path, char path[SP_PA
     return *ret_fd < 0 ? sp_fail(-errno, "cannot open the log directory %s: %s", path, strerror(errno)) : 0;
 }
 
+/* What realpath() will say of a path when it has been made; the root directory is "". Unlike realpath(), of what is not there yet too. */
+static int resolve(const char *path, char ret[SP_PATH_SIZE])
+{
+    char words[SP_PATH_SIZE], full[SP_PATH_SIZE], *rest = words;
+
+    ret[0] = 0;
+    if (path[0] != '/' && !getcwd(ret, SP_PATH_SIZE))
+        return sp_fail(-errno, "cannot tell which directory %s is relative to: %s", path, strerror(errno));
+    size_t size = strcmp(ret, "/") == 0 ? 0 : strlen(ret);
+    ret[size] = 0;
+    snprintf(words, sizeof words, "%s", path);
+    for (const char *word; (word = strsep(&rest, "/")) != NULL;) {
+        if (strcmp(word, "") == 0 || strcmp(word, ".") == 0)
+            continue;
+        if (strcmp(word, "..") == 0) {
+            char *slash = strrchr(ret, '/');
+            size = slash ? (size_t)(slash - ret) : 0;
+            ret[size] = 0;
+            continue;
+        }
+        size += (size_t)snprintf(ret + size, SP_PATH_SIZE - size, "/%s", word);
+        if (size >= SP_PATH_SIZE)
+            return sp_fail(-ENAMETOOLONG, "the path %s is too long", path);
+        if (realpath(ret, full)) /* a link leads elsewhere, and ".." from there */
+            size = (size_t)snprintf(ret, SP_PATH_SIZE, "%s", strcmp(full, "/") == 0 ? "" : full);
+    }
+    return 0;
+}
+
 static bool is_within(const char *path, const char *directory)
 {
     const size_t size = strlen(directory);
     return strncmp(path, directory, size) == 0 && (path[size] == 0 || path[size] == '/');
 }
 
-/* Places that are no good for a log; both paths as they are given, or both resolved. Returns 0, -EINVAL */
+/* Places that are no good for a log. Nothing is made yet. Returns 0, -EINVAL, -errno */
 static int judge_log_dir(const char *log_dir, const char *bus_path)
 {
-    const char *name = strrchr(bus_path, '/');
-    const size_t root_size = name ? (size_t)(name - bus_path) : 0;
-    const bool is_root = root_size && strlen(log_dir) == root_size && strncmp(log_dir, bus_path, root_size) == 0;
+    char log[SP_PATH_SIZE], bus[SP_PATH_SIZE];
 
-    if (!is_root && !is_within(log_dir, bus_path))
+    int error = resolve(log_dir, log);
+    if (!error)
+        error = resolve(bus_path, bus);
+    if (error)
+        return error;
+    const char *name = strrchr(bus, '/');
+    const size_t root_size = name ? (size_t)(name - bus) : 0;
+    const bool is_root = strlen(log) == root_size && strncmp(log, bus, root_size) == 0;
+    if (!is_root && !is_within(log, bus))
         return 0;
     return sp_fail(-EINVAL, "%s is where buses are, in memory: the log needs a directory on a disk (--log-dir)", log_dir);
 }
@@ -247,21 +286,16 @@ static void raise_files_limit(void)
     }
 }
 
-/* The bus and the log are there; log_fd is closed by the caller. */
+/* The bus and the log are there, the log is ours; log_fd is closed by the caller. */
 static int run_bus(struct spate_bus *bus, struct config *config, const struct daemon_options *options, const char *log_dir,
                    int log_fd, const sigset_t *signals)
 {
     struct supervisor supervisor;
-    struct sp_lock bus_lock, log_lock;
+    struct sp_lock bus_lock;
 
     if (take_lock(bus->registry.dir_fd, spate_bus_path(bus), &bus_lock) != 0)
         return tool_error("%s", spate_last_error());
-    int error = take_lock(log_fd, log_dir, &log_lock);
-    if (error) {
-        sp_lock_close(&bus_lock);
-        return tool_error("%s", spate_last_error());
-    }
-    error = link_log(bus, log_dir);
+    int error = link_log(bus, log_dir);
     if (!error)
         error = supervisor_start(&supervisor, bus, config, log_dir, log_fd);
     if (error)
@@ -275,36 +309,57 @@ static int run_bus(struct spate_bus *bus, struct config *config, const struct da
     supervisor_stop(&supervisor);
     message(supervisor.has_failed,
             supervisor.has_failed ? "stopped; some logs had failed, see above" : "stopped: everything is written and flushed");
-    sp_lock_close(&log_lock);
     sp_lock_close(&bus_lock);
     return supervisor.has_failed ? STATUS_FOUND : STATUS_OK;
 }
 
-/* The log directory comes first, so that a daemon that cannot have it leaves no bus behind. */
+/* NULL: what --bus and SPATE_BUS say, or the default. */
+static const char *chosen_bus(const struct config *config)
+{
+    return getenv("SPATE_BUS") ? NULL : config->bus.name;
+}
+
+/* The log comes first, and is locked: a daemon that cannot have it leaves no bus behind. */
+static int take_log_and_run(struct config *config, const struct daemon_options *options,
+                            const struct spate_bus_options *bus_options, char log_dir[SP_PATH_SIZE], const sigset_t *signals)
+{
+    struct spate_bus *bus;
+    struct sp_lock log_lock;
+    int log_fd = -1, status;
+
+    if (open_log_dir(log_dir, &log_fd) != 0)
+        return tool_error("%s", spate_last_error());
+    if (take_lock(log_fd, log_dir, &log_lock) != 0) {
+        close(log_fd);
+        return tool_error("%s", spate_last_error());
+    }
+    warn_of_memory(log_dir, log_fd);
+    const int error = spate_bus_open(chosen_bus(config), bus_options, &bus);
+    if (error) {
+        status = tool_failed(error, "cannot open the bus");
+    } else {
+        status = run_bus(bus, config, options, log_dir, log_fd, signals);
+        spate_bus_close(bus);
+    }
+    sp_lock_close(&log_lock);
+    close(log_fd);
+    return status;
+}
+
 static int open_and_run(struct config *config, const struct daemon_options *options, const struct spate_bus_options *bus_options,
                         const sigset_t *signals)
 {
-    const char *name = getenv("SPATE_BUS") ? NULL : config->bus.name;
-    const char *given = options->log_dir ? options->log_dir : config->log.dir;
     char bus_path[SP_PATH_SIZE], log_dir[SP_PATH_SIZE];
-    struct spate_bus *bus;
-    int log_fd = -1;
 
-    int error = sp_bus_path(name, bus_options->dir, bus_path);
+    int error = sp_bus_path(chosen_bus(config), bus_options->dir, bus_path);
     if (!error)
-        error = given ? judge_log_dir(given, bus_path) : 0;
+        error = choose_log_dir(options->log_dir ? options->log_dir : config->log.dir, bus_path, log_dir);
     if (!error)
-        error = open_log_dir(given, bus_path, log_dir, &log_fd);
-    if (error)
-        return tool_error("%s", spate_last_error());
-    warn_of_memory(log_dir, log_fd);
-    error = spate_bus_open(name, bus_options, &bus);
-    if (error)
-        return tool_failed(error, "cannot open the bus");
-    const int status = run_bus(bus, config, options, log_dir, log_fd, signals);
-    spate_bus_close(bus);
-    close(log_fd);
-    return status;
+        error = judge_log_dir(log_dir, bus_path);
+    if (!error)
+        return take_log_and_run(config, options, bus_options, log_dir, signals);
+    tool_error("%s", spate_last_error());
+    return error == -EINVAL ? STATUS_USAGE : STATUS_FAILURE;
 }
 
 static int run(const struct command *command, int argc, char **argv)

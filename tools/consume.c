@@ -104,6 +104,8 @@ static int parse(const struct command *command, struct consume *consume, int *ar
         return options_mistake(command, "--gate-timeout is for policy gate: with the others nobody waits");
     if (consume->log_dir != NULL && (consume->wait_topic || consume->watermark != SPATE_WATERMARK_RING))
         return options_mistake(command, "--log reads what is there: --wait-topic and --watermark are for a bus");
+    if (consume->log_dir != NULL && consume->policy == SPATE_POLICY_SKIP)
+        return options_mistake(command, "--policy skip reads a ring only: it does not go with --log, which has none");
     consume->exit_at_end |= consume->log_dir != NULL;
     if (consume->delimiter.data == NULL)
         consume->delimiter = (struct bytes){newline, 1};

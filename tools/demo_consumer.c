@@ -68,7 +68,7 @@ static int open_files(struct reading *reading, const char *folder, uint32_t inde
 
     for (int partition = 0; partition < DEMO_PARTITIONS; partition++) {
         snprintf(path, sizeof path, "%s/consumer%u.partition%d", folder, index, partition);
-        reading->files[partition] = fopen(path, "w");
+        reading->files[partition] = fopen(path, "we");
         if (reading->files[partition] == NULL)
             return tool_error("cannot write %s: %s", path, strerror(errno));
     }

@@ -306,8 +306,9 @@ static const struct command command_verify_log = {
     .arguments_max = 2,
     .summary = "read all of a log, or of one topic in it, and check it",
     .details =
-        "Without DIR: the log of the bus. A single word is a TOPIC of it when --bus or SPATE_BUS is given and it has no '/',\n"
-        "else a DIR. May run beside spated; what is being written is left out.\n"
+        "Without DIR: the log of the bus. A single word is a DIR when it has a '/', or when there is a directory of that name\n"
+        "and neither --bus nor SPATE_BUS is given; else it is a TOPIC of the bus's log. May run beside spated; what is being\n"
+        "written is left out.\n"
         "A crash leaves no violations. What it leaves is among the notes: spated, or repair, sees to it.\n"
         "\n"
         "Exit status: 0 all is well; 1 something kept it from looking; 2 usage; 3 violations: which, where and which offsets\n"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/json.h"
@@ -41,18 +42,20 @@ static int find_log(const char **ret_path)
     return status;
 }
 
-static bool is_directory(const char *word)
+/* Where a bus is named its topics come first, and only what cannot be a topic's name is a directory. */
+static bool is_directory(const char *word, bool is_bus_named)
 {
-    return strchr(word, '/') != NULL || strcmp(word, ".") == 0 || strcmp(word, "..") == 0;
+    struct stat status;
+    if (strchr(word, '/') != NULL || strcmp(word, ".") == 0 || strcmp(word, "..") == 0)
+        return true;
+    return !is_bus_named && stat(word, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 int log_arguments(int argc, char **argv, const char **ret_path, const char **ret_topic)
 {
     const char *bus = getenv("SPATE_BUS"); /* --bus sets it */
     *ret_path = *ret_topic = NULL;
-    /* one word without a '/' that is no directory here is a topic's name; where a bus is named, anything that is no directory */
-    const bool is_topic = argc == 1 && !is_directory(argv[0]) && ((bus != NULL && bus[0] != '\0') || strchr(argv[0], '/') == NULL);
-    if (argc == 2 || (argc == 1 && !is_topic))
+    if (argc == 2 || (argc == 1 && is_directory(argv[0], bus != NULL && bus[0] != '\0')))
         *ret_path = argv[0];
     if (argc > (*ret_path != NULL))
         *ret_topic = argv[argc - 1];

@@ -11,8 +11,8 @@
 #include "cli/tool.h"
 
 /* log_arguments: from `[DIR] [TOPIC]` to a path and a topic.
- * A word is a directory when it has a '/', or is "." or "..", or when it is the first one and no bus was chosen (--bus, SPATE_BUS) or
- * more than the topic is left. Without a directory it is that of the bus's log.
+ * Of two words the first is the directory. A single one is, when it has a '/', is "." or "..", or, as long as no bus was chosen (--bus,
+ * SPATE_BUS), when there is a directory of that name; else it is a topic. Without a directory it is that of the bus's log.
  *   path       receives the directory; static
  *   ret_topic  NULL when none was given
  * Returns      STATUS_GO_ON, or an exit status after a message */

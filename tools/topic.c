@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bus/path.h"
+#include "bus/topic_config.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -58,6 +60,16 @@ static const char *set_config(void *target, char *text)
     return set_config_field(target, key, equals + 1);
 }
 
+/* What the library would refuse as well, but only on a bus, and that would be made for it. */
+static int check_topic(const char *name, const struct spate_topic_config *config)
+{
+    struct spate_topic_config taken;
+    int error = sp_topic_name_check(name);
+    if (error == 0)
+        error = sp_topic_config_take(config, &taken);
+    return error == 0 ? STATUS_GO_ON : tool_failed(error, "cannot create topic '%s'", name);
+}
+
 static int run_create(const struct command *command, int argc, char **argv)
 {
     struct spate_topic_config config;
@@ -75,6 +87,8 @@ static int run_create(const struct command *command, int argc, char **argv)
     };
     int status = options_parse(command, specs, &argc, argv);
     spate_bus *bus = NULL;
+    if (status == STATUS_GO_ON)
+        status = check_topic(argv[0], &config);
     if (status == STATUS_GO_ON)
         status = tool_open_bus(command, TOOL_JOIN, NULL, &bus);
     if (status != STATUS_GO_ON)
@@ -208,7 +222,7 @@ static int run_describe(const struct command *command, int argc, char **argv)
         status = log_dir != NULL ? tool_open_log(log_dir, &bus) : tool_open_bus(command, TOOL_OBSERVE, NULL, &bus);
     if (status != STATUS_GO_ON)
         return status;
-    status = tool_open_topic(bus, argv[0], NULL, &topic);
+    status = log_dir != NULL ? tool_open_log_topic(bus, log_dir, argv[0], &topic) : tool_open_topic(bus, argv[0], NULL, &topic);
     if (status == STATUS_GO_ON) {
         struct view_lists lists;
         view_lists_init(&lists);

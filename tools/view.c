@@ -170,7 +170,7 @@ static int visit_cursor(void *context, const struct spate_cursor_info *info)
     json_set_text(row, "name", info->name);
     json_set_number(row, "pid", info->pid);
     json_set_text(row, "state", info->alive ? "alive" : "dead");
-    json_set_text(row, "policy", find_name(policies, 2, info->policy));
+    json_set_text(row, "policy", find_name(policies, 3, info->policy));
     json_set_number(row, "offset", info->offset);
     json_set_number(row, "lag", info->lag);
     json_set_boolean(row, "evicted", info->evicted != 0);

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "bus/path.h"
 #include "layout/topic_layout.h"
 #include "ring/reader.h"
 #include "ring/writer.h"
@@ -91,8 +92,7 @@ int sp_log_bus_open(struct sp_registry *registry, const char *path);
 int sp_log_bus_topic(struct spate_topic *topic, const char *name);
 int sp_log_bus_attach(struct spate_topic *topic, uint32_t partition, struct sp_attachment *attachment);
 
-/* sp_topic_name_check: 0 or -EINVAL. sp_topic_directory: the name of its directory within the bus directory. */
-int sp_topic_name_check(const char *name);
+/* sp_topic_directory: the name of its directory within the bus directory. */
 void sp_topic_directory(const char *name, char directory[SPATE_TOPIC_NAME_MAX + 8]);
 /* The inverse; false for entries that are not topics. */
 bool sp_topic_of_directory(const char *directory, char name[SPATE_TOPIC_NAME_MAX + 1]);

@@ -285,10 +285,6 @@ static void verify_segment(struct verify *verify, uint32_t index)
              base > part->frontier.start_offset)
         report(verify, NOTE, "offsets-dense", path, offsets(part->frontier.start_offset, base),
                "the log begins behind these: they were deleted just before a crash, or a repair set them aside");
-    else if (!verify->knows_expected && index == 0 && part->frontier_state == SP_FRONTIER_GOOD &&
-             base > part->frontier.start_offset && part->frontier.start_offset <= INT64_MAX && !part->is_written)
-        report(verify, NOTE, "offsets-dense", path, offsets(part->frontier.start_offset, base),
-               "the log begins behind these; they were deleted just before a crash, or a repair set them aside");
     verify->expected = base;
     verify->knows_expected = true;
     const char *reason = judge_identity(verify, &file);

@@ -1,4 +1,4 @@
-/* path.h: where buses are: names, roots and the environment variables behind them.
+/* path.h: where buses are: names, roots and the environment variables behind them; and what can be a name.
  *
  * One place for the rules, so that the library and every tool find the same bus. Any thread. */
 #ifndef SP_BUS_PATH_H
@@ -13,5 +13,8 @@ int sp_bus_root(const char *dir, char path[SP_PATH_SIZE]);
 /* sp_bus_path: the directory of one bus. name: NULL ($SPATE_BUS, else "default"), a bus name, or a path (with a '/'). Returns
  * 0, -EINVAL. */
 int sp_bus_path(const char *name, const char *dir, char path[SP_PATH_SIZE]);
+
+/* sp_topic_name_check: 0 or -EINVAL. */
+int sp_topic_name_check(const char *name);
 
 #endif

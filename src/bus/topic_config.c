@@ -1,6 +1,9 @@
-/* topic_config.c: a topic's configuration: defaults, and settings from text.
+/* topic_config.c: a topic's configuration: defaults, settings from text, and whether all of it together is one that a topic can have.
  *
- * Called by whoever creates topics; `spate topic create --config k=v` comes here. Pure functions but for user and group names. */
+ * Called by whoever creates topics; `spate topic create --config k=v` comes here. What is wrong with a value by itself is said when it
+ * is set. Pure functions but for user and group names. */
+#include "bus/topic_config.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <grp.h>
@@ -10,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/align.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "spate/spate.h"
 
 #define DAY (86400 * SP_NS_PER_S)
 
@@ -61,7 +64,7 @@ static int parse_number(const char *key, const char *text, int base, int64_t *re
                 end++;
         }
     }
-    if (end == text || *end || errno || isspace((unsigned char)*text) || value > (INT64_MAX >> shift) || value < -1)
+    if (end == text || *end || errno || isspace((unsigned char)*text) || value > (INT64_MAX >> shift) || value < (shift ? 0 : -1))
         return sp_fail(-EINVAL, "%s=%s: not a number%s", key, text, base == 8 ? " in octal, e.g. 0660" : ", e.g. 64K, 8M, 1G");
     *ret = value * ((int64_t)1 << shift);
     return 0;
@@ -127,9 +130,16 @@ static int set_mode(struct spate_topic_config *c, const char *k, const char *v)
     return parse_word(k, v, (const char *const[]){"concurrent", "exclusive", NULL}, &c->mode);
 }
 
+static bool is_alignment(uint32_t alignment)
+{
+    return sp_is_power_of_two(alignment) && alignment >= 8 && alignment <= 128;
+}
+
 static int set_alignment(struct spate_topic_config *c, const char *k, const char *v)
 {
-    return parse_count(k, v, 128, "8, 16, 32, 64 and 128", &c->alignment);
+    static const char allowed[] = "8, 16, 32, 64 and 128";
+    const int error = parse_count(k, v, 128, allowed, &c->alignment);
+    return error || is_alignment(c->alignment) ? error : sp_fail(-EINVAL, "%s=%s: allowed are %s", k, v, allowed);
 }
 
 static int set_timestamp(struct spate_topic_config *c, const char *k, const char *v)
@@ -170,7 +180,9 @@ static int set_user(struct spate_topic_config *c, const char *k, const char *v)
 
     (void)getpwnam_r(v, &buffer, text, sizeof text, &entry);
     c->uid = entry ? (int64_t)entry->pw_uid : -1;
-    return entry || parse_number(k, v, 10, &c->uid) == 0 ? 0 : sp_fail(-EINVAL, "%s=%s: neither a user's name nor a number", k, v);
+    if (entry || (parse_number(k, v, 10, &c->uid) == 0 && c->uid <= UINT32_MAX))
+        return 0;
+    return sp_fail(-EINVAL, "%s=%s: neither a user's name nor a number", k, v);
 }
 
 static int set_group(struct spate_topic_config *c, const char *k, const char *v)
@@ -180,17 +192,34 @@ static int set_group(struct spate_topic_config *c, const char *k, const char *v)
 
     (void)getgrnam_r(v, &buffer, text, sizeof text, &entry);
     c->gid = entry ? (int64_t)entry->gr_gid : -1;
-    return entry || parse_number(k, v, 10, &c->gid) == 0 ? 0 : sp_fail(-EINVAL, "%s=%s: neither a group's name nor a number", k, v);
+    if (entry || (parse_number(k, v, 10, &c->gid) == 0 && c->gid <= UINT32_MAX))
+        return 0;
+    return sp_fail(-EINVAL, "%s=%s: neither a group's name nor a number", k, v);
+}
+
+/* What is wrong with a file mode; NULL: nothing. A class with w and without r would write blindly. */
+static const char *mode_fault(uint32_t mode)
+{
+    if (mode & ~0666u)
+        return "only read and write bits are allowed, e.g. 0660";
+    return (mode >> 1 & ~(mode >> 2) & 0111) != 0 ? "a class (user, group, others) takes rw, r (to look) or nothing" : NULL;
+}
+
+static int parse_mode(const char *key, const char *text, uint32_t *ret)
+{
+    const int error = parse_uint32(key, text, 8, ret);
+    const char *fault = error ? NULL : mode_fault(*ret);
+    return fault ? sp_fail(-EINVAL, "%s=%s: %s", key, text, fault) : error;
 }
 
 static int set_producer_mode(struct spate_topic_config *c, const char *k, const char *v)
 {
-    return parse_uint32(k, v, 8, &c->producer_mode);
+    return parse_mode(k, v, &c->producer_mode);
 }
 
 static int set_consumer_mode(struct spate_topic_config *c, const char *k, const char *v)
 {
-    return parse_uint32(k, v, 8, &c->consumer_mode);
+    return parse_mode(k, v, &c->consumer_mode);
 }
 
 /* A time with its unit. */
@@ -273,7 +302,8 @@ static int set_segment_size(struct spate_topic_config *c, const char *k, const c
 
 static int set_segment_age(struct spate_topic_config *c, const char *k, const char *v)
 {
-    return parse_time_or_none(k, v, &c->segment_age);
+    const int error = parse_time_or_none(k, v, &c->segment_age);
+    return error || c->segment_age != 0 ? error : sp_fail(-EINVAL, "%s=%s: allowed are none, and a time above 0", k, v);
 }
 
 static int set_retention_size(struct spate_topic_config *c, const char *k, const char *v)
@@ -369,4 +399,78 @@ int spate_topic_config_set(struct spate_topic_config *config, const char *key, c
     for (size_t i = 0; i < sizeof settings / sizeof settings[0] && size < sizeof all; i++)
         size += (size_t)snprintf(all + size, sizeof all - size, "%s%s", i ? ", " : "", settings[i].key);
     return sp_fail(-EINVAL, "there is no topic setting \"%.40s\"; there are %s", key, all);
+}
+
+/* ------------------------------------------------------------------------------------------------------- altogether */
+
+/* The first setting of the log that is not as it is by default; NULL: there is none. */
+static const char *log_setting(const struct spate_topic_config *config)
+{
+    struct spate_topic_config defaults;
+
+    spate_topic_config_init(&defaults);
+    return config->flush != defaults.flush || config->flush_interval != defaults.flush_interval ? "flush"
+           : config->compression != defaults.compression                                        ? "compression"
+           : config->cleanup != defaults.cleanup                                                ? "cleanup"
+           : config->segment_size != defaults.segment_size                                      ? "segment_size"
+           : config->segment_age != defaults.segment_age                                        ? "segment_age"
+           : config->retention_size != defaults.retention_size                                  ? "retention_size"
+           : config->retention_time != defaults.retention_time                                  ? "retention_time"
+           : config->tombstone_delay != defaults.tombstone_delay                                ? "tombstone_delay"
+                                                                                                : NULL;
+}
+
+static int take_log_config(const struct spate_topic_config *config)
+{
+    const char *setting = config->durable ? NULL : log_setting(config);
+
+    if (setting)
+        return sp_fail(-EINVAL, "%s is a setting of the log, and the topic is to have none: make it durable as well", setting);
+    if (config->durable > 1 || config->flush > SPATE_FLUSH_EACH || config->compression > SPATE_COMPRESSION_LZ4 ||
+        config->cleanup < 1 || config->cleanup > (SPATE_CLEANUP_DELETE | SPATE_CLEANUP_COMPACT))
+        return sp_fail(-EINVAL, "durable %u, flush %u, compression %u or cleanup %u is out of range: see their enums",
+                       config->durable, config->flush, config->compression, config->cleanup);
+    if (config->segment_size < SPATE_SEGMENT_MIN || config->segment_size > SPATE_SEGMENT_MAX)
+        return sp_fail(-EINVAL, "segment_size is %llu bytes, allowed are 1M..16G", (unsigned long long)config->segment_size);
+    if (config->flush_interval < SP_NS_PER_MS || config->segment_age < -1 || config->segment_age == 0 ||
+        config->retention_size < -1 || config->retention_time < -1 || config->tombstone_delay < 0)
+        return sp_fail(-EINVAL,
+                       "flush_interval %lld ns (at least 1 ms), segment_age %lld, retention_size %lld, retention_time %lld (-1: "
+                       "without limit) or tombstone_delay %lld is out of range",
+                       (long long)config->flush_interval, (long long)config->segment_age, (long long)config->retention_size,
+                       (long long)config->retention_time, (long long)config->tombstone_delay);
+    return 0;
+}
+
+/* A caller compiled against an older, shorter struct keeps the defaults of the fields it does not know. */
+int sp_topic_config_take(const struct spate_topic_config *given, struct spate_topic_config *ret)
+{
+    spate_topic_config_init(ret);
+    if (given) {
+        if (given->size < offsetof(struct spate_topic_config, ring_capacity) || given->size > sizeof *ret)
+            return sp_fail(-EINVAL, "topic configuration of %zu bytes: set it up with spate_topic_config_init", given->size);
+        memcpy(ret, given, given->size);
+    }
+    if (ret->partitions < 1 || ret->partitions > SPATE_PARTITIONS_MAX)
+        return sp_fail(-EINVAL, "partitions is %u, allowed are 1..%d", ret->partitions, SPATE_PARTITIONS_MAX);
+    if (ret->ring_capacity < SPATE_RING_MIN || ret->ring_capacity > SPATE_RING_MAX)
+        return sp_fail(-EINVAL, "ring is %llu bytes, allowed are 64K..64G", (unsigned long long)ret->ring_capacity);
+    ret->ring_capacity = sp_round_up_power_of_two(ret->ring_capacity);
+    if (ret->mode > SPATE_MODE_EXCLUSIVE || ret->timestamp > SPATE_TIMESTAMP_NONE || ret->huge_pages > SPATE_HUGE_REQUIRE)
+        return sp_fail(-EINVAL, "mode %u, timestamp %u or huge_pages %u is out of range: see their enums", ret->mode,
+                       ret->timestamp, ret->huge_pages);
+    if (!is_alignment(ret->alignment))
+        return sp_fail(-EINVAL, "alignment is %u, allowed are 8, 16, 32, 64 and 128", ret->alignment);
+    if (ret->producers_max < 1 || ret->producers_max > 1024 || ret->consumers_max < 1 || ret->consumers_max > 4096)
+        return sp_fail(-EINVAL, "producers is %u (allowed 1..1024), consumers %u (allowed 1..4096)", ret->producers_max,
+                       ret->consumers_max);
+    const char *fault = mode_fault(ret->producer_mode);
+    if (!fault)
+        fault = mode_fault(ret->consumer_mode);
+    if (fault)
+        return sp_fail(-EINVAL, "producer_mode %o, consumer_mode %o: %s", ret->producer_mode, ret->consumer_mode, fault);
+    if (ret->uid < -1 || ret->uid > UINT32_MAX || ret->gid < -1 || ret->gid > UINT32_MAX || ret->numa_node < -1)
+        return sp_fail(-EINVAL, "uid %lld, gid %lld or numa_node %d is out of range", (long long)ret->uid, (long long)ret->gid,
+                       ret->numa_node);
+    return take_log_config(ret);
 }

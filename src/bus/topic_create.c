@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "bus/internal.h"
 #include "bus/remove.h"
+#include "bus/topic_config.h"
 #include "shm/descriptor.h"
 #include "shm/handle.h"
 #include "shm/map.h"
@@ -32,86 +33,6 @@ struct creation {
     uint32_t page_size;
     uint32_t ring_mode, cursors_mode;
 };
-
-/* A class of a file mode with w and without r. */
-static bool wants_blind_writers(uint32_t mode)
-{
-    return (mode >> 1 & ~(mode >> 2) & 0111) != 0;
-}
-
-/* The first setting of the log that is not as it is by default; NULL: there is none. */
-static const char *log_setting(const struct spate_topic_config *config)
-{
-    struct spate_topic_config defaults;
-
-    spate_topic_config_init(&defaults);
-    return config->flush != defaults.flush || config->flush_interval != defaults.flush_interval ? "flush"
-           : config->compression != defaults.compression                                        ? "compression"
-           : config->cleanup != defaults.cleanup                                                ? "cleanup"
-           : config->segment_size != defaults.segment_size                                      ? "segment_size"
-           : config->segment_age != defaults.segment_age                                        ? "segment_age"
-           : config->retention_size != defaults.retention_size                                  ? "retention_size"
-           : config->retention_time != defaults.retention_time                                  ? "retention_time"
-           : config->tombstone_delay != defaults.tombstone_delay                                ? "tombstone_delay"
-                                                                                                : NULL;
-}
-
-static int take_log_config(const struct spate_topic_config *config)
-{
-    const char *setting = config->durable ? NULL : log_setting(config);
-
-    if (setting)
-        return sp_fail(-EINVAL, "%s is a setting of the log, and the topic is to have none: make it durable as well", setting);
-    if (config->durable > 1 || config->flush > SPATE_FLUSH_EACH || config->compression > SPATE_COMPRESSION_LZ4 ||
-        config->cleanup < 1 || config->cleanup > (SPATE_CLEANUP_DELETE | SPATE_CLEANUP_COMPACT))
-        return sp_fail(-EINVAL, "durable %u, flush %u, compression %u or cleanup %u is out of range: see their enums",
-                       config->durable, config->flush, config->compression, config->cleanup);
-    if (config->segment_size < SPATE_SEGMENT_MIN || config->segment_size > SPATE_SEGMENT_MAX)
-        return sp_fail(-EINVAL, "segment_size is %llu bytes, allowed are 1M..16G", (unsigned long long)config->segment_size);
-    if (config->flush_interval < SP_NS_PER_MS || config->segment_age < -1 || config->segment_age == 0 ||
-        config->retention_size < -1 || config->retention_time < -1 || config->tombstone_delay < 0)
-        return sp_fail(-EINVAL,
-                       "flush_interval %lld ns (at least 1 ms), segment_age %lld, retention_size %lld, retention_time %lld (-1: "
-                       "without limit) or tombstone_delay %lld is out of range",
-                       (long long)config->flush_interval, (long long)config->segment_age, (long long)config->retention_size,
-                       (long long)config->retention_time, (long long)config->tombstone_delay);
-    return 0;
-}
-
-/* A caller compiled against an older, shorter struct keeps the defaults of the fields it does not know. */
-static int take_config(const struct spate_topic_config *given, struct spate_topic_config *ret)
-{
-    spate_topic_config_init(ret);
-    if (given) {
-        if (given->size < offsetof(struct spate_topic_config, ring_capacity) || given->size > sizeof *ret)
-            return sp_fail(-EINVAL, "topic configuration of %zu bytes: set it up with spate_topic_config_init", given->size);
-        memcpy(ret, given, given->size);
-    }
-    if (ret->partitions < 1 || ret->partitions > SPATE_PARTITIONS_MAX)
-        return sp_fail(-EINVAL, "partitions is %u, allowed are 1..%d", ret->partitions, SPATE_PARTITIONS_MAX);
-    if (ret->ring_capacity < SPATE_RING_MIN || ret->ring_capacity > SPATE_RING_MAX)
-        return sp_fail(-EINVAL, "ring is %llu bytes, allowed are 64K..64G", (unsigned long long)ret->ring_capacity);
-    ret->ring_capacity = sp_round_up_power_of_two(ret->ring_capacity);
-    if (ret->mode > SPATE_MODE_EXCLUSIVE || ret->timestamp > SPATE_TIMESTAMP_NONE || ret->huge_pages > SPATE_HUGE_REQUIRE)
-        return sp_fail(-EINVAL, "mode %u, timestamp %u or huge_pages %u is out of range: see their enums", ret->mode,
-                       ret->timestamp, ret->huge_pages);
-    if (!sp_is_power_of_two(ret->alignment) || ret->alignment < 8 || ret->alignment > 128)
-        return sp_fail(-EINVAL, "alignment is %u, allowed are 8, 16, 32, 64 and 128", ret->alignment);
-    if (ret->producers_max < 1 || ret->producers_max > 1024 || ret->consumers_max < 1 || ret->consumers_max > 4096)
-        return sp_fail(-EINVAL, "producers is %u (allowed 1..1024), consumers %u (allowed 1..4096)", ret->producers_max,
-                       ret->consumers_max);
-    if ((ret->producer_mode & ~0666u) || (ret->consumer_mode & ~0666u))
-        return sp_fail(-EINVAL, "producer_mode %o, consumer_mode %o: only read and write bits are allowed, e.g. 0660",
-                       ret->producer_mode, ret->consumer_mode);
-    if (wants_blind_writers(ret->producer_mode) || wants_blind_writers(ret->consumer_mode))
-        return sp_fail(-EINVAL,
-                       "producer_mode %o, consumer_mode %o: a class (user, group, others) takes rw, r (to look) or nothing",
-                       ret->producer_mode, ret->consumer_mode);
-    if (ret->uid < -1 || ret->uid > UINT32_MAX || ret->gid < -1 || ret->gid > UINT32_MAX || ret->numa_node < -1)
-        return sp_fail(-EINVAL, "uid %lld, gid %lld or numa_node %d is out of range", (long long)ret->uid, (long long)ret->gid,
-                       ret->numa_node);
-    return take_log_config(ret);
-}
 
 /* Owner and group of a file or directory, as configured. */
 static int give(const struct creation *creation, int fd)
@@ -285,7 +206,7 @@ int sp_topic_create(struct spate_bus *bus, const char *name, const struct spate_
         return sp_fail(-EPERM, "the bus was opened with SPATE_BUS_OBSERVE: open it anew without, to create topics");
     int error = sp_topic_name_check(name);
     if (!error)
-        error = take_config(given, &creation.config);
+        error = sp_topic_config_take(given, &creation.config);
     if (error)
         return error;
     sp_topic_directory(name, directory);

@@ -191,7 +191,7 @@ static int delete_broken(struct spate_bus *bus, const char *name)
     if (dir_fd < 0)
         return sp_fail(-errno, "cannot delete topic %s: %s", name, strerror(errno));
     int error = check_removable(bus, dir_fd, name);
-    int copy = error ? -1 : dup(dir_fd);
+    int copy = error ? -1 : fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
     DIR *files = copy < 0 ? NULL : fdopendir(copy);
     for (struct dirent *entry; files && (entry = readdir(files)) != NULL;) {
         const size_t length = strlen(entry->d_name);

@@ -92,6 +92,16 @@ run stat
 expect_out_like '^logs of durable topics'
 expect_out_like '^plain +0 +open +0 +40000 +40000 +40000 +0 '
 
+it "stat shows a consumer that reads on from the log as one"
+background spilling consume plain --name spilling
+eventually has_cursors plain 2
+run stat --json
+expect_json '[c["policy"] for c in d["cursors"]] == ["spill"] * 2'
+run stat
+expect_out_like ' spilling .* spill '
+kill -TERM "$pid"
+end "$pid"
+
 it "describe shows the settings as they are written"
 run topic describe packed --json
 expect_status 0
@@ -175,6 +185,33 @@ expect_json 'd["compression"] == "lz4" and d["logs"][0]["durable"] == 20000'
 SPATE_DIR=/nowhere run consume --log "$scratch/copy" packed -p 0
 expect_status 0
 seq 1 20000 | cmp -s - "$scratch/out" || fail "the records are others"
+
+it "a single word is a directory where there is one of that name and no bus is named, else a topic"
+cd "$scratch" || exit 1
+rm -r copy/plain
+run log verify copy --json
+expect_status 0
+expect_json 'd["directory"] == "copy" and d["topics"] == 1 and d["records"] == 20000'
+run log repair copy --json
+expect_status 0
+expect_json 'd["directory"] == "copy"'
+run log verify packed --json
+expect_status 0
+expect_json 'd["directory"] == "'"$log"'" and d["records"] == 20000'
+run log verify copy --bus default
+expect_status 1
+expect_err_like "no topic 'copy' in the log $log"
+cd - >/dev/null || exit 1
+run log verify --help
+expect_out_like 'single word is a DIR'
+
+it "a log directory is not read by policy skip: there is no ring to read instead"
+copy
+run consume packed --log "$scratch/copy" --policy skip
+expect_usage_error '[-][-]policy skip'
+run consume packed --log "$scratch/copy" --policy spill --count 1
+expect_status 0
+expect_out 1
 
 it "a flipped byte costs its block: verify names it, consume tells of it, repair keeps the rest"
 segment=$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)
@@ -295,6 +332,9 @@ expect_err_like 'is not in the log of topic plain'
 run consume nothing --log "$log"
 expect_status 1
 expect_err_like 'spate topic list --log'
+run topic describe nothing --log "$log"
+expect_status 1
+expect_err_like "no topic 'nothing' in the log $log: .spate topic list --log"
 run log dump "$log" plain -p 7
 expect_status 1
 expect_err_like 'partition 7'

@@ -67,16 +67,52 @@ expect_usage_error 'none.ini'
 [ ! -e "$log" ] || fail "it made the log directory"
 [ -z "$(ls -A "$SPATE_DIR")" ] || fail "it made a bus"
 
-it "refuses a log where buses are, and leaves nothing behind"
-spated --log-dir "$SPATE_DIR"
-expect_status 1
-expect_err_like 'is where buses are'
-spated --log-dir "$SPATE_DIR/default/log"
-expect_status 1
+it "refuses what is no name of a bus or of a log, and leaves nothing behind"
+nothing_made() {
+    [ -z "$(ls -A "$SPATE_DIR")" ] && return
+    fail "it made $(find "$SPATE_DIR" -mindepth 1 | head -3)"
+    rm -rf "${SPATE_DIR:?}"/*
+}
+spated --bus 'a b' --log-dir "$log"
+expect_usage_error 'is not a bus name'
+spated --log-dir ''
+expect_usage_error 'it must not be empty'
+[ ! -e "$log" ] || fail "it made the log directory"
 spated --log-dir /proc/none
 expect_status 1
 expect_err_like 'cannot make the log directory'
-[ -z "$(ls -A "$SPATE_DIR")" ] || fail "it made a bus"
+nothing_made
+
+it "refuses a log where buses are, however that is spelled, and leaves nothing behind"
+refuses() {
+    spated "$@"
+    expect_usage_error 'is where buses are'
+    nothing_made
+}
+ln -s "$SPATE_DIR" "$scratch/link"
+for place in "$SPATE_DIR" "$SPATE_DIR/default/log" "$SPATE_DIR/" "$SPATE_DIR//" "/$SPATE_DIR" "$SPATE_DIR/." "$SPATE_DIR/none/.." \
+    "$SPATE_DIR//default//log/" "$SPATE_DIR/./default" "$scratch/link" "$scratch/link/default/log" "$scratch/none/../link/default"; do
+    refuses --log-dir "$place"
+done
+refuses --bus "$SPATE_DIR/x/" --log-dir "$SPATE_DIR/x/log"
+refuses --bus "$SPATE_DIR/x//" --log-dir "$SPATE_DIR"
+refuses --bus "$scratch/link/x" --log-dir "$SPATE_DIR/x/log"
+refuses --dir "$SPATE_DIR/" --log-dir "$SPATE_DIR/default"
+cd "$SPATE_DIR" || exit 1
+refuses --log-dir .
+refuses --log-dir default/log
+refuses --bus ./x --log-dir "$SPATE_DIR/x/log"
+cd "$scratch" || exit 1
+refuses --log-dir link/default
+cd / || exit 1
+refuses --log-dir "${SPATE_DIR#/}/default"
+cd - >/dev/null || exit 1
+
+it "keeps a log beside a bus that is not in memory"
+start --bus "$scratch/beside/"
+stop
+expect_status 0
+rm -r "$scratch/beside" "$log"
 
 it "prints the configuration that is in effect"
 printf '[log]\nthreads = 2\n' >"$scratch/good.ini"
@@ -161,7 +197,8 @@ expect_status 1
 expect_err_like "another spated, process $daemon"
 spated --bus elsewhere --log-dir "$log"
 expect_status 1
-expect_err_like "another spated, process $daemon"
+expect_err_like "another spated, process $daemon, has $log"
+[ ! -e "$SPATE_DIR/elsewhere" ] || fail "it made a bus that it then cannot serve"
 
 it "reads its configuration again on SIGHUP"
 stop
@@ -175,6 +212,27 @@ kill -HUP "$daemon"
 eventually said 'the configuration is left as it was'
 stop
 expect_status 0
+
+it "ends at once, and looks at its logs more often from a reload on, also while they are looked at once a minute"
+printf '[log]\nscan_interval = 60s\nretention_interval = 100ms\n' >"$scratch/slow.ini"
+ends_soon() {
+    local before=$SECONDS
+    stop
+    expect_status 0
+    [ $((SECONDS - before)) -le 5 ] || fail "it took $((SECONDS - before)) s to end"
+}
+start --config "$scratch/slow.ini"
+sleep 0.2 # so that its threads are asleep
+ends_soon
+run topic create slow --durable --ring 64K --config cleanup=compact --config segment_age=100ms --config alignment=8
+start --config "$scratch/slow.ini"
+printf 'k:1\nk:2\n' | run produce slow --key-delimiter : --acks durable --quiet
+sleep 0.2
+sed -i 's/60s/20ms/' "$scratch/slow.ini"
+kill -HUP "$daemon"
+eventually said 'topic slow, partition 0: compacted 1 segments: 1 records superseded'
+run topic delete slow
+ends_soon
 
 expected() { seq 1 100000; echo "by pwrite"; seq 100001 500000; echo "the last"; }
 

@@ -12,6 +12,31 @@ run topic list --json
 expect_status 0
 expect_json 'd == []'
 
+it "a configuration that no topic can have is a usage error, and nothing is made"
+refuses() {
+    run topic create t --bus never "${@:2}"
+    expect_usage_error "$1"
+    [ ! -e "$SPATE_DIR/never" ] || fail "a bus was made"
+}
+refuses '[-][-]config alignment=9: allowed are 8, 16, 32, 64 and 128' --config alignment=9
+refuses '[-][-]config alignment=4: allowed are 8, 16, 32, 64 and 128' --config alignment=4
+refuses '[-][-]config segment_age=0: ' --durable --config segment_age=0
+refuses '[-][-]config segment_age=0s: ' --durable --config segment_age=0s
+refuses '[-][-]config retention_size=-1K: ' --durable --config retention_size=-1K
+refuses '[-][-]config numa=-1K: ' --config numa=-1K
+refuses '[-][-]config user=4294967296: ' --config user=4294967296
+refuses '[-][-]config group=-1G: ' --config group=-1G
+refuses '[-][-]config producer_mode=0777: ' --config producer_mode=0777
+refuses 'rw, r' --config consumer_mode=0622
+refuses 'flush is a setting of the log' --config flush=each
+refuses 'retention_time is a setting of the log' --config retention_time=1h
+run topic create a/b --bus never
+expect_usage_error 'is not a topic name'
+[ ! -e "$SPATE_DIR/never" ] || fail "a bus was made"
+run topic create t --bus fits --durable --config segment_age=none --config retention_size=-1 --config flush=each --config alignment=128
+expect_status 0
+run topic delete t --bus fits
+
 it "create makes topics, quietly"
 run topic create beta
 expect_status 0

@@ -2,7 +2,8 @@
  *
  * Each command is one file that defines one `struct command` (or one per subcommand); main.c lists them. A command parses its own
  * options with options.h, prints with output.h, table.h and json.h, and uses nothing but the public headers: whatever a tool can do,
- * any program can. One thread; all state here belongs to the process. */
+ * any program can. (`spate topic create` alone asks the library's own check before it opens a bus, so that a mistake makes none.) One
+ * thread; all state here belongs to the process. */
 #ifndef TOOL_H
 #define TOOL_H
 
