@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,9 @@
 #include "bus/remove.h"
 #include "spill/catalog.h"
 
-#define RETRY SP_NS_PER_S /* between two tries at what could not be opened */
+/* Between two tries at what could not be opened: the first, and the longest. Each may read and flush a good part of a log. */
+#define RETRY SP_NS_PER_S
+#define RETRY_MOST (8 * SP_NS_PER_S)
 
 /* ------------------------------------------------------------------------------------------------- partitions and topics */
 
@@ -30,10 +33,12 @@ static struct worker *least_loaded(struct supervisor *supervisor)
     return best;
 }
 
+/* What recovery says. Of a partition that is tried again it says the same again. */
 static void say(void *context, bool is_error, const char *text)
 {
-    (void)context;
-    message(is_error, "%s", text);
+    const struct partition *partition = context;
+    if (!partition || !partition->told)
+        message(is_error, "%s", text);
 }
 
 static const char *reason_of(int error)
@@ -75,9 +80,10 @@ static void open_partition(struct supervisor *supervisor, struct supervised *ent
     if (!partition->attachment)
         error = sp_attach(entry->topic, number, SP_ACCESS_PRODUCE, &partition->attachment);
     if (!error)
-        error = recover_partition(supervisor->io, &entry->spill, number, say, NULL, &partition->recovery);
+        error = recover_partition(supervisor->io, &entry->spill, number, say, partition, &partition->recovery);
     if (!error)
-        error = recover_fit(supervisor->io, &partition->attachment->ring, &entry->spill, number, say, NULL, &partition->recovery);
+        error =
+            recover_fit(supervisor->io, &partition->attachment->ring, &entry->spill, number, say, partition, &partition->recovery);
     if (error) {
         not_opened(supervisor, entry, partition, error);
         return;
@@ -87,19 +93,47 @@ static void open_partition(struct supervisor *supervisor, struct supervised *ent
     worker_add(least_loaded(supervisor), partition);
 }
 
+static bool has_tombstone(const struct supervisor *supervisor, const uint8_t id[16])
+{
+    char name[64];
+    sp_tombstone_name(id, name);
+    return faccessat(supervisor->bus->registry.dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void remove_log(struct supervisor *supervisor, const char *directory, const char *name, const uint8_t id[16])
+{
+    char tombstone[64];
+    const int error = catalog_remove(supervisor->io, directory);
+
+    if (error)
+        message(true, "topic %s was deleted, but its log in %s/%s cannot be removed: %s", name, supervisor->log_dir, directory,
+                strerror(-error));
+    else
+        message(false, "topic %s was deleted, and its log with it", name);
+    if (error)
+        return;
+    sp_tombstone_name(id, tombstone);
+    (void)unlinkat(supervisor->bus->registry.dir_fd, tombstone, 0);
+}
+
 /* The log directory may hold a topic of that name that is another one. */
 static int check_identity(struct supervisor *supervisor, const struct supervised *entry)
 {
     struct sp_log_topic known;
 
     int error = catalog_load(supervisor->io, entry->spill.directory, &known);
+    const bool is_another = !error && memcmp(known.id, entry->spill.id, sizeof known.id) != 0;
+    if (is_another && has_tombstone(supervisor, known.id)) { /* which was deleted before its log was opened */
+        remove_log(supervisor, entry->spill.directory, entry->name, known.id);
+        error = catalog_load(supervisor->io, entry->spill.directory, &known);
+    }
     if (error == -ENOENT)
         return catalog_store(supervisor->io, &entry->spill);
-    if (!error && memcmp(known.id, entry->spill.id, sizeof known.id) != 0)
+    if (is_another && !error)
         error = sp_fail(
             -EEXIST,
-            "%s/%s is the log of another topic of that name: delete the topic on the bus and start spated again to have the "
-            "old one back, or move that directory away",
+            "%s/%s is the log of another topic of that name: delete the topic on the bus to have the old one back, or move that "
+            "directory away, and start spated again",
             supervisor->log_dir, entry->spill.directory);
     return error;
 }
@@ -182,6 +216,13 @@ static void take_back(struct supervisor *supervisor, struct supervised *entry, s
     not_opened(supervisor, entry, partition, error);
 }
 
+/* The next try, when this one is in vain. */
+static void put_off(struct supervised *entry, int64_t now)
+{
+    entry->pause = entry->pause == 0 ? RETRY : 2 * entry->pause < RETRY_MOST ? 2 * entry->pause : RETRY_MOST;
+    entry->retry_at = now + entry->pause;
+}
+
 /* Partitions that could not be opened, once more. */
 static void open_waiting(struct supervisor *supervisor, struct supervised *entry, int64_t now)
 {
@@ -189,7 +230,7 @@ static void open_waiting(struct supervisor *supervisor, struct supervised *entry
         take_back(supervisor, entry, &entry->partitions[i]);
     if (!entry->is_waiting || now < entry->retry_at)
         return;
-    entry->retry_at = now + RETRY;
+    put_off(entry, now);
     entry->is_waiting = false;
     for (uint32_t i = 0; i < entry->count; i++)
         if (entry->partitions[i].is_waiting)
@@ -241,29 +282,6 @@ static bool close_topic(struct supervisor *supervisor, struct supervised *entry)
 
 /* ------------------------------------------------------------------------------------------------------------ deletion */
 
-static bool has_tombstone(const struct supervisor *supervisor, const uint8_t id[16])
-{
-    char name[64];
-    sp_tombstone_name(id, name);
-    return faccessat(supervisor->bus->registry.dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static void remove_log(struct supervisor *supervisor, const char *directory, const char *name, const uint8_t id[16])
-{
-    char tombstone[64];
-    const int error = catalog_remove(supervisor->io, directory);
-
-    if (error)
-        message(true, "topic %s was deleted, but its log in %s/%s cannot be removed: %s", name, supervisor->log_dir, directory,
-                strerror(-error));
-    else
-        message(false, "topic %s was deleted, and its log with it", name);
-    if (error)
-        return;
-    sp_tombstone_name(id, tombstone);
-    (void)unlinkat(supervisor->bus->registry.dir_fd, tombstone, 0);
-}
-
 /* Topics that were deleted. Their logs go when nobody writes them any more. */
 static void look_at_known(struct supervisor *supervisor)
 {
@@ -291,75 +309,23 @@ static void look_at_known(struct supervisor *supervisor)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- looking */
-
-static struct supervised *find(struct supervisor *supervisor, const char *name, const struct stat *status)
-{
-    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next)
-        if (strcmp(entry->name, name) == 0 &&
-            (entry->topic || (entry->inode == status->st_ino && entry->changed.tv_sec == status->st_mtim.tv_sec &&
-                              entry->changed.tv_nsec == status->st_mtim.tv_nsec)))
-            return entry;
-    return NULL;
-}
-
-static int look_at_name(void *context, const char *name)
-{
-    struct supervisor *supervisor = context;
-    char directory[SPATE_TOPIC_NAME_MAX + 8];
-    const int64_t now = sp_clock_monotonic();
-    struct stat status;
-    int told = 0;
-
-    sp_topic_directory(name, directory);
-    if (fstatat(supervisor->bus->registry.dir_fd, directory, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    struct supervised *entry = find(supervisor, name, &status);
-    if (entry && (entry->topic || !entry->is_waiting || now < entry->retry_at)) {
-        entry->is_seen = true;
-        return 0;
-    }
-    if (entry) /* it is tried anew; the cleaner may just be looking at the old one, which goes as if it were gone */
-        told = entry->told;
-    entry = calloc(1, sizeof *entry);
-    if (!entry)
-        return 0;
-    snprintf(entry->name, sizeof entry->name, "%s", name);
-    entry->inode = status.st_ino;
-    entry->changed = status.st_mtim;
-    entry->is_seen = true;
-    entry->told = told;
-    entry->retry_at = now + RETRY;
-    open_topic(supervisor, entry);
-    pthread_mutex_lock(&supervisor->mutex);
-    entry->next = supervisor->topics;
-    supervisor->topics = entry;
-    pthread_mutex_unlock(&supervisor->mutex);
-    return 0;
-}
-
-/* What is known needs no listing, which may fail: that the workers took the last descriptor has to be told all the same. */
-void supervisor_look(struct supervisor *supervisor)
-{
-    const int64_t now = sp_clock_monotonic();
-
-    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next) {
-        entry->is_seen = false;
-        if (entry->topic && !entry->is_leaving)
-            open_waiting(supervisor, entry, now);
-    }
-    const int error = spate_topic_list(supervisor->bus, look_at_name, supervisor);
-    if (error && error != supervisor->told)
-        message(true, "new topics are not noticed: %s; this is tried again until it can be", spate_last_error());
-    else if (!error && supervisor->told)
-        message(false, "new topics are noticed again");
-    supervisor->told = error;
-    for (struct supervised *entry = supervisor->topics; error && entry; entry = entry->next)
-        entry->is_seen = true; /* for all we know */
-    look_at_known(supervisor);
-}
-
 /* --------------------------------------------------------------------------------------------------------- a bus anew */
+
+/* Where memory or descriptors are short it is tried again; what is told is told once. */
+__attribute__((format(printf, 3, 4))) static void not_restored(struct supervisor *supervisor, int error, const char *format, ...)
+{
+    const bool is_passing = writer_is_passing(error);
+    char text[600];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (!supervisor->has_restored)
+        message(true, "%s%s", text, is_passing ? "; this is tried again until it can be" : "");
+    supervisor->must_restore |= is_passing;
+    supervisor->has_failed |= !is_passing;
+}
 
 /* A topic that has a log and is not on the bus. */
 static void restore(struct supervisor *supervisor, const struct sp_log_topic *known, const char *directory)
@@ -383,12 +349,11 @@ static void restore(struct supervisor *supervisor, const struct sp_log_topic *kn
     const bool is_bad = error != 0;
     if (!error)
         error = sp_topic_create(supervisor->bus, known->name, &config, &origin);
-    if (error)
-        message(true, "topic %s is in the log directory and cannot be made on the bus: %s", known->name,
-                is_bad && error != -EBADMSG ? strerror(-error) : spate_last_error());
-    else
+    if (!error)
         message(false, "topic %s: made on the bus from its log", known->name);
-    supervisor->has_failed |= error != 0;
+    else
+        not_restored(supervisor, error, "topic %s is in the log directory and cannot be made on the bus: %s", known->name,
+                     is_bad && error != -EBADMSG ? strerror(-error) : spate_last_error());
     free(places);
 }
 
@@ -402,20 +367,107 @@ static int look_at_log(void *context, const char *directory)
     if (error == -ENOENT || error == -ENOTDIR) /* never finished, or half removed; or no directory at all */
         return 0;
     if (error) {
-        message(true, "%s", error == -EBADMSG ? spate_last_error() : strerror(-error));
-        supervisor->has_failed = true;
+        not_restored(supervisor, error, "%s in the log directory: %s", directory,
+                     error == -EBADMSG ? spate_last_error() : strerror(-error));
         return 0;
     }
     sp_topic_directory(known.name, on_bus);
     if (strcmp(on_bus, directory) != 0) {
-        message(false, "%s/%s calls itself %s: a copy, which is left alone", supervisor->log_dir, directory, known.name);
+        if (!supervisor->has_restored)
+            message(false, "%s/%s calls itself %s: a copy, which is left alone", supervisor->log_dir, directory, known.name);
         return 0;
     }
-    if (has_tombstone(supervisor, known.id))
-        remove_log(supervisor, directory, known.name, known.id);
-    else if (faccessat(supervisor->bus->registry.dir_fd, on_bus, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+    if (has_tombstone(supervisor, known.id)) {
+        if (!supervisor->has_restored) /* later it may be one that is just being closed */
+            remove_log(supervisor, directory, known.name, known.id);
+    } else if (faccessat(supervisor->bus->registry.dir_fd, on_bus, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
         restore(supervisor, &known, directory);
+    }
     return 0;
+}
+
+static int restore_all(struct supervisor *supervisor, int64_t now)
+{
+    supervisor->must_restore = false;
+    supervisor->restore_at = now + RETRY_MOST;
+    const int error = catalog_list(supervisor->io, look_at_log, supervisor);
+    supervisor->must_restore |= error && writer_is_passing(error);
+    supervisor->has_restored = true;
+    return error;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- looking */
+
+static struct supervised *find(struct supervisor *supervisor, const char *name, const struct stat *status)
+{
+    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next)
+        if (strcmp(entry->name, name) == 0 &&
+            (entry->topic || (entry->inode == status->st_ino && entry->changed.tv_sec == status->st_mtim.tv_sec &&
+                              entry->changed.tv_nsec == status->st_mtim.tv_nsec)))
+            return entry;
+    return NULL;
+}
+
+static int look_at_name(void *context, const char *name)
+{
+    struct supervisor *supervisor = context;
+    char directory[SPATE_TOPIC_NAME_MAX + 8];
+    const int64_t now = sp_clock_monotonic();
+    struct stat status;
+    int64_t pause = 0;
+    int told = 0;
+
+    sp_topic_directory(name, directory);
+    if (fstatat(supervisor->bus->registry.dir_fd, directory, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    struct supervised *entry = find(supervisor, name, &status);
+    if (entry && (entry->topic || !entry->is_waiting || now < entry->retry_at)) {
+        entry->is_seen = true;
+        return 0;
+    }
+    if (entry) { /* it is tried anew; the cleaner may just be looking at the old one, which goes as if it were gone */
+        told = entry->told;
+        pause = entry->pause;
+    }
+    entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return 0;
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    entry->inode = status.st_ino;
+    entry->changed = status.st_mtim;
+    entry->is_seen = true;
+    entry->told = told;
+    entry->pause = pause;
+    put_off(entry, now);
+    open_topic(supervisor, entry);
+    pthread_mutex_lock(&supervisor->mutex);
+    entry->next = supervisor->topics;
+    supervisor->topics = entry;
+    pthread_mutex_unlock(&supervisor->mutex);
+    return 0;
+}
+
+/* What is known needs no listing, which may fail: that the workers took the last descriptor has to be told all the same. */
+void supervisor_look(struct supervisor *supervisor)
+{
+    const int64_t now = sp_clock_monotonic();
+
+    for (struct supervised *entry = supervisor->topics; entry; entry = entry->next) {
+        entry->is_seen = false;
+        if (entry->topic && !entry->is_leaving)
+            open_waiting(supervisor, entry, now);
+    }
+    if (supervisor->must_restore && now >= supervisor->restore_at)
+        (void)restore_all(supervisor, now);
+    const int error = spate_topic_list(supervisor->bus, look_at_name, supervisor);
+    if (error && error != supervisor->told)
+        message(true, "new topics are not noticed: %s; this is tried again until it can be", spate_last_error());
+    else if (!error && supervisor->told)
+        message(false, "new topics are noticed again");
+    supervisor->told = error;
+    for (struct supervised *entry = supervisor->topics; error && entry; entry = entry->next)
+        entry->is_seen = true; /* for all we know */
+    look_at_known(supervisor);
 }
 
 /* -------------------------------------------------------------------------------------------------- beginning and end */
@@ -466,7 +518,7 @@ int supervisor_start(struct supervisor *supervisor, struct spate_bus *bus, const
     if (error)
         return error;
     place_threads(supervisor);
-    error = catalog_list(supervisor->io, look_at_log, supervisor);
+    error = restore_all(supervisor, sp_clock_monotonic());
     if (error)
         return sp_fail(error, "cannot list %s: %s", log_dir, strerror(-error));
     supervisor_look(supervisor);
@@ -481,6 +533,7 @@ void supervisor_stop(struct supervisor *supervisor)
     for (uint32_t i = 0; i < supervisor->workers_count; i++)
         worker_stop(&supervisor->workers[i]);
     cleaner_stop(&supervisor->cleaner);
+    supervisor->has_failed |= supervisor->must_restore;
     while (supervisor->topics) {
         struct supervised *entry = supervisor->topics;
         supervisor->topics = entry->next;

@@ -20,8 +20,9 @@ struct supervised {
     struct partition *partitions;
     uint32_t count;
     bool is_leaving, is_seen;
-    bool is_waiting;       /* it, or one of its partitions, could not be opened, and is tried again */
-    int64_t retry_at;      /* monotonic */
+    bool is_waiting;  /* it, or one of its partitions, could not be opened, and is tried again */
+    int64_t retry_at; /* monotonic; and how long it is waited after that */
+    int64_t pause;
     int told;              /* the error that was told of last */
     bool is_being_cleaned; /* under the mutex: the cleaner is at work here, so it stays */
 };
@@ -36,8 +37,11 @@ struct supervisor {
     uint32_t workers_count;
     pthread_mutex_t mutex; /* of the list of topics, between us and the cleaner */
     struct supervised *topics;
-    bool has_failed; /* some partition did */
-    int told;        /* the error of listing the bus that was told of */
+    bool has_failed;    /* some partition did */
+    bool must_restore;  /* some topic of the log directory could not be made on the bus, and is tried again */
+    bool has_restored;  /* once: what was told then is not told again */
+    int64_t restore_at; /* monotonic */
+    int told;           /* the error of listing the bus that was told of */
     struct cleaner cleaner;
 };
 

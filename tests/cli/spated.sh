@@ -471,6 +471,28 @@ fi
 mounts+=("$scratch/disk")
 log=$scratch/disk/log
 
+it "makes a topic on the bus when there is memory for it, if there was none at first"
+mkdir "$scratch/memory"
+mount -t tmpfs -o size=40M none "$scratch/memory"
+mounts+=("$scratch/memory")
+start --dir "$scratch/memory"
+run topic create v --durable --ring 16M --dir "$scratch/memory"
+run produce v --acks durable --quiet --dir "$scratch/memory" <<<"1"
+expect_status 0
+stop
+rm -rf "${scratch:?}/memory/default"
+mount -o remount,size=4M "$scratch/memory"
+start --dir "$scratch/memory"
+said 'topic v is in the log directory and cannot be made .*; this is tried again' || fail "it did not say so"
+mount -o remount,size=40M "$scratch/memory"
+eventually said 'topic v: made on the bus from its log'
+eventually said 'topic v: writing its log'
+run produce v --acks durable --quiet --dir "$scratch/memory" <<<"2"
+run consume v --exit --dir "$scratch/memory"
+expect_out $'1\n2'
+stop
+rm -rf "${log:?}"
+
 it "takes little of the disk for a topic in which little happens"
 mount -o remount,size=24M "$scratch/disk"
 start
