@@ -212,6 +212,42 @@ run log repair "$scratch/copy"
 expect_status 0
 expect_out_like 'nothing to repair'
 
+it "a repair that could not put all in place is finished by the next one"
+cat >"$scratch/fail.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+int renameat(int from, const char *old, int to, const char *new)
+{
+    static int count;
+    int (*next)(int, const char *, int, const char *) = (int (*)(int, const char *, int, const char *))dlsym(RTLD_NEXT, "renameat");
+    if (++count != 2)
+        return next(from, old, to, new);
+    errno = EIO;
+    return -1;
+}
+END
+if cc -shared -fPIC -o "$scratch/fail.so" "$scratch/fail.c" -ldl 2>"$scratch/err"; then
+    copy
+    flip "$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)" 300000
+    export ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS:-}
+    LD_PRELOAD=$scratch/fail.so run log repair "$scratch/copy" --yes
+    expect_status 1
+    expect_err_like 'cannot rename .*\.new'
+    run log repair "$scratch/copy" --yes
+    expect_status 0
+    expect_out_like ' finish '
+    run log verify "$scratch/copy"
+    expect_status 0
+    run consume --log "$scratch/copy" plain -p 0
+    expect_status 3
+    expect_same "$scratch/out" "$scratch/expected"
+else
+    echo "no compiler: a repair that fails was not tried"
+fi
+
 it "a damaged header of a segment costs nothing once it is repaired"
 copy
 flip "$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)" 2000
