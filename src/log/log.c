@@ -111,9 +111,9 @@ static int read_frontier(const struct sp_log *log, struct sp_frontier *ret)
 {
     struct sp_frontier slots[2];
 
-    const int fd = sp_open_at(log->dir_fd, "frontier", O_RDONLY | O_NOFOLLOW, 0);
+    const int fd = sp_open_plain(log->dir_fd, "frontier");
     if (fd < 0)
-        return -errno;
+        return fd;
     memset(slots, 0, sizeof slots);
     for (int i = 0; i < 2; i++) /* a slot that is not there is like one that is not valid */
         if (pread(fd, &slots[i], sizeof slots[i], (off_t)i * SP_LOG_GRAIN) != (ssize_t)sizeof slots[i])

@@ -25,6 +25,14 @@ stop_daemon() {
     last_command=spated
 }
 
+# run_soon: as run, of what has to end within ten seconds.
+run_soon() {
+    last_command="spate $*"
+    timeout -k 1 10 "$tool" "$@" >"$scratch/out" 2>"$scratch/err"
+    status=$?
+    [ "$status" -lt 124 ] || fail "it does not end"
+}
+
 # flip: change one byte of a file.
 flip() {
     python3 -c '
@@ -286,6 +294,31 @@ truncate -s 40000 "$(find "$scratch/copy/packed/0" -name '*.log' | sort | tail -
 run log verify "$scratch/copy" --json
 expect_status 3
 expect_json '{"index", "offsets-dense", "topic-file", "block"} <= {v["rule"] for v in d["violations"]}'
+
+it "a pipe in place of a file of the log is refused, and not waited for"
+copy
+segment=$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)
+for file in "$scratch/copy/packed/topic" "$segment" "${segment%.log}.index" "$scratch/copy/plain/0/frontier"; do
+    rm -f "$file"
+    mkfifo "$file"
+done
+run_soon topic describe packed --log "$scratch/copy"
+expect_status 1
+expect_err_like 'packed/topic: it is not a plain file'
+run_soon topic list --log "$scratch/copy" --json
+expect_status 0
+expect_json '[t["topic"] for t in d] == ["packed", "plain"]'
+run_soon consume --log "$scratch/copy" packed -p 0
+expect_status 1
+expect_err_like 'packed/topic: it is not a plain file'
+run_soon consume --log "$scratch/copy" plain -p 0
+expect_status 3
+expect_err_like 'damaged'
+run_soon log verify "$scratch/copy"
+expect_status 3
+expect_out_like "${segment##*/} .*it is not a plain file"
+run_soon log ls "$scratch/copy"
+expect_out_like 'plain'
 
 it "a repaired log is gone on with, where it ended"
 flip "$(find "$log/plain/0" -name '*.log' | sort | tail -1)" 10000
