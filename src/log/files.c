@@ -61,6 +61,10 @@ int sp_segment_file_open(struct sp_segment_file *file, int dir_fd, uint64_t base
     file->reason = error ? "it is shorter than its header" : sp_segment_header_check(&header, &file->identity);
     if (!file->reason && file->identity.base_offset != base_offset)
         file->reason = "its header names another offset: somebody renamed it";
+    if (file->size > SP_SEGMENT_FILE_MAX) {
+        file->reason = SP_SEGMENT_TOO_LARGE;
+        sp_segment_file_close(file); /* nobody is to look for blocks in it */
+    }
     return 0;
 }
 

@@ -54,6 +54,8 @@ int sp_segment_open(struct sp_segment *segment, int dir_fd, uint64_t base_offset
     segment->fd = fd;
     int error = fstat(segment->fd, &status) < 0 ? -errno : sp_read_fully(segment->fd, &header, sizeof header, 0);
     const char *reason = error ? NULL : sp_segment_header_check(&header, &segment->identity);
+    if (!error && !reason && (uint64_t)status.st_size > SP_SEGMENT_FILE_MAX)
+        reason = SP_SEGMENT_TOO_LARGE;
     if (!error && !reason && segment->identity.base_offset != base_offset)
         reason = "its header names another offset: somebody renamed it";
     if (!error && !reason && topic_id && memcmp(topic_id, segment->identity.topic_id, 16) != 0)

@@ -320,6 +320,31 @@ expect_out_like "${segment##*/} .*it is not a plain file"
 run_soon log ls "$scratch/copy"
 expect_out_like 'plain'
 
+it "a segment larger than any can be is refused, and not searched to its end"
+copy
+segment=$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)
+size=$(stat -c %s "$segment")
+if truncate -s 1T "$segment" 2>"$scratch/err" || truncate -s 100G "$segment" 2>"$scratch/err"; then
+    run_soon log verify "$scratch/copy"
+    expect_status 3
+    expect_out_like "${segment##*/} .*it is larger than a segment can be"
+    run_soon log ls -l "$scratch/copy" --json
+    expect_out_like 'it is larger than a segment can be'
+    run_soon log dump "$scratch/copy" plain -p 0 --blocks
+    expect_out_like 'it is larger than a segment can be'
+    run_soon consume --log "$scratch/copy" plain -p 0
+    expect_status 3
+    expect_err_like 'damaged'
+    run_soon log repair "$scratch/copy" --yes
+    expect_status 3
+    expect_out_like "${segment##*/} +none .*it is larger than a segment can be"
+    truncate -s "$size" "$segment"
+    run log verify "$scratch/copy"
+    expect_status 0
+else
+    echo "no file system with large files: not tried"
+fi
+
 it "a repaired log is gone on with, where it ended"
 flip "$(find "$log/plain/0" -name '*.log' | sort | tail -1)" 10000
 run log repair --yes "$log" plain
