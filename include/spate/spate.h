@@ -414,7 +414,7 @@ enum spate_watermark {
  *              -EIO        the daemon could not write the log of this partition, and has given up: mend the disk, start it anew. Whether
  *                          the record survives is not known
  *              -ENOTSUP    the topic is not durable; or SPATE_WATERMARK_REPLICATED, on a single host
- *              -ERANGE     no such partition
+ *              -ERANGE     no such partition, this producer published nothing to it, or nobody has published that offset yet
  *              -ESTALE     the topic was deleted
  * Threads      as publishing. System calls: two or three while it waits
  * Order        takes E16 */

@@ -257,7 +257,7 @@ struct beginning {
 };
 
 /* -EAGAIN: the mark that led there was overtaken meanwhile. */
-static int find_start(const struct spate_consumer *consumer, const struct sp_consumer_lane *lane, uint32_t start, int64_t value,
+static int find_start(const struct spate_consumer *consumer, const struct sp_consumer_lane *lane, const struct sp_start *start,
                       struct beginning *ret)
 {
     const struct sp_ring *ring = &lane->attachment->ring;
@@ -266,21 +266,21 @@ static int find_start(const struct spate_consumer *consumer, const struct sp_con
     const uint64_t announced = sp_ring_oldest_position(ring), lowest = keeps ? sp_min(own.position, announced) : announced;
     const struct sp_place published = sp_ring_published(ring);
     struct sp_place oldest = sp_mark_oldest(ring, lowest);
+    int64_t value = start->value;
 
     if (keeps && own.position < oldest.position)
         oldest = own;
-    *ret = (struct beginning){.place = oldest, .discard_before = INT64_MIN};
-    switch (start) {
+    *ret = (struct beginning){.place = oldest, .discard_before = start->not_before};
+    switch (start->kind) {
     case SPATE_START_BEGINNING: break;
     case SPATE_START_TIME:
         if (ring->timestamp == SPATE_TIMESTAMP_NONE)
             return sp_fail(-ENODATA, "topic %s keeps no timestamps: start by offset, or create it with timestamp=clock",
                            consumer->topic->info.name);
-        ret->discard_before = value;
         break;
     case SPATE_START_OFFSET:
     case SPATE_START_LAST:
-        if (start == SPATE_START_LAST)
+        if (start->kind == SPATE_START_LAST)
             value = last_n(oldest, published, value);
         if (value < (int64_t)oldest.offset || value > (int64_t)sp_ring_tail(ring).offset)
             return sp_fail(-ERANGE, "offset %lld is not in the %s of topic %s, partition %u: it holds %llu to %llu",
@@ -297,7 +297,7 @@ static int find_start(const struct spate_consumer *consumer, const struct sp_con
     return 0;
 }
 
-int sp_consumer_place_in_ring(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value)
+int sp_consumer_place_in_ring(struct spate_consumer *consumer, struct sp_consumer_lane *lane, const struct sp_start *start)
 {
     struct sp_reader *reader = &lane->reader;
     struct beginning at;
@@ -305,7 +305,7 @@ int sp_consumer_place_in_ring(struct spate_consumer *consumer, struct sp_consume
 
     /* Producers may pass the place before we hold it; then the next one is newer. */
     for (int tries = 0; tries < 1000; tries++) {
-        int error = find_start(consumer, lane, start, value, &at);
+        int error = find_start(consumer, lane, start, &at);
         if (error == -EAGAIN)
             continue;
         if (error) {
@@ -313,7 +313,7 @@ int sp_consumer_place_in_ring(struct spate_consumer *consumer, struct sp_consume
                 sp_reader_put_back(reader, evicted);
             return error;
         }
-        if (tries > 900 && start != SPATE_START_OFFSET)
+        if (tries > 900 && start->kind != SPATE_START_OFFSET)
             at.place = sp_ring_tail(&lane->attachment->ring);
         moved = true;
         if (sp_reader_place(reader, at.place, &evicted) != 0)
@@ -337,61 +337,60 @@ static uint64_t position_of(const struct sp_consumer_lane *lane)
     return sp_max(lane->reader.next.offset, lane->reader.discard_below);
 }
 
-/* Whether a start lies in the log and no more in the ring, and at which offset. Returns 1, 0 (in the ring), -errno. */
-static int find_in_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value,
-                       uint64_t *ret_offset)
+/* Where a start lies in log and ring: made into an offset where it can be. For producers may pass it while it is looked for, and while the
+ * lane is placed: the offset stays the same, and is then in the log. Returns 1 (in the log and no more in the ring), 0, -errno */
+static int find_in_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, struct sp_start *start)
 {
     const struct sp_ring *ring = &lane->attachment->ring;
-    const uint64_t oldest = sp_mark_oldest(ring, sp_ring_oldest_position(ring)).offset, first = sp_log_start(ring);
-    const struct sp_place published = sp_ring_published(ring);
-    int error;
+    const uint64_t first = sp_log_start(ring);
+    uint64_t offset = first;
+    int error = 0;
 
-    switch (start) {
-    case SPATE_START_BEGINNING: *ret_offset = first; break;
-    case SPATE_START_LAST: *ret_offset = (uint64_t)last_n((struct sp_place){0, first}, published, value); break;
+    switch (start->kind) {
+    case SPATE_START_BEGINNING: break;
+    case SPATE_START_LAST: offset = (uint64_t)last_n((struct sp_place){0, first}, sp_ring_published(ring), start->value); break;
     case SPATE_START_OFFSET:
-        if (value < (int64_t)first)
-            return sp_fail(-ERANGE, "offset %lld of topic %s, partition %u: the log begins at %llu", (long long)value,
+        if (start->value < (int64_t)first)
+            return sp_fail(-ERANGE, "offset %lld of topic %s, partition %u: the log begins at %llu", (long long)start->value,
                            consumer->topic->info.name, lane->partition, (unsigned long long)first);
-        *ret_offset = (uint64_t)value;
+        offset = (uint64_t)start->value;
         break;
     case SPATE_START_TIME:
         if (ring->timestamp == SPATE_TIMESTAMP_NONE)
             return 0; /* which tells why not */
-        error = sp_lane_find_time(consumer, lane, value, ret_offset);
-        *ret_offset = error ? oldest : *ret_offset;
-        return error == -ENODATA || error == -ENOENT ? 0 : error ? error : *ret_offset < oldest;
+        error = sp_lane_find_time(consumer, lane, start->value, &offset);
+        if (error && error != -ENODATA)
+            return error == -ENOENT ? 0 : error;
+        break;
     default: return 0;
     }
-    return *ret_offset < oldest;
+    start->kind = SPATE_START_OFFSET;
+    start->value = (int64_t)offset;
+    return offset < sp_mark_oldest(ring, sp_ring_oldest_position(ring)).offset;
 }
 
-int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value)
+int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t kind, int64_t value)
 {
+    struct sp_start start = {.kind = kind, .value = value, .not_before = kind == SPATE_START_TIME ? value : INT64_MIN};
     const bool was_in_log = lane->in_log;
     const uint64_t before = position_of(lane);
-    uint64_t offset = 0;
 
-    int error = lane->is_spilling ? find_in_log(consumer, lane, start, value, &offset) : 0;
+    int error = lane->is_spilling ? find_in_log(consumer, lane, &start) : 0;
     if (error == 0) {
         lane->in_log = false;
         if (was_in_log)
             sp_reader_open_ring(&lane->reader);
-        if (lane->is_spilling && (start == SPATE_START_BEGINNING || start == SPATE_START_LAST)) {
-            start = SPATE_START_OFFSET; /* the ring may still have what the log has no more: it was deleted all the same */
-            value = (int64_t)offset;
-        }
-        error = sp_consumer_place_in_ring(consumer, lane, start, value);
-        /* producers may have come there meanwhile: then it is in the log */
-        if (error == -ERANGE && lane->is_spilling && start == SPATE_START_OFFSET &&
-            (uint64_t)value <= sp_log_offset(&lane->attachment->ring, SP_LOG_WRITTEN))
-            return sp_lane_open_log(consumer, lane, (uint64_t)value);
-        if (!error && lane->is_spilling)
+        error = sp_consumer_place_in_ring(consumer, lane, &start);
+        if (!error && lane->is_spilling) /* the ring may still have what the log has no more: it was deleted all the same */
             lane->reader.discard_below = sp_max(lane->reader.discard_below, sp_log_start(&lane->attachment->ring));
         if (!error)
             return 0;
+        /* producers may have come there meanwhile: then it is in the log */
+        if (error == -ERANGE && lane->is_spilling && start.kind == SPATE_START_OFFSET &&
+            (uint64_t)start.value <= sp_log_offset(&lane->attachment->ring, SP_LOG_WRITTEN))
+            error = sp_lane_open_log(consumer, lane, (uint64_t)start.value);
     } else if (error > 0) {
-        error = sp_lane_open_log(consumer, lane, offset);
+        error = sp_lane_open_log(consumer, lane, (uint64_t)start.value);
     }
     if (error && error != -EOVERFLOW) {
         if (was_in_log) /* a seek that failed changes nothing */
@@ -400,7 +399,7 @@ int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *
     }
     struct sp_reader *reader = &lane->reader;
     reader->discard_below = 0;
-    reader->discard_before = reader->first_discard_before = start == SPATE_START_TIME ? value : INT64_MIN;
+    reader->discard_before = reader->first_discard_before = start.not_before;
     lane->touched = false;
     return 0;
 }

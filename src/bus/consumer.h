@@ -70,7 +70,9 @@ void sp_consumer_close_fd(struct spate_consumer *consumer);
  * Returns 0, -EOVERFLOW (deleted offsets were stepped over: see the gap), -errno (the log cannot be read) */
 int sp_lane_open_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint64_t offset);
 
-/* sp_lane_find_time: the first record of the log of at least that time, or damage before it; -ENODATA: none in the log. */
+/* sp_lane_find_time: the first record of the log of at least that time, or damage before it.
+ * Returns 0, -ENODATA (none in the log: *ret_offset is how far that is known, the end of the log when it was searched), -ENOENT (there
+ * is no log yet), -errno */
 int sp_lane_find_time(struct spate_consumer *consumer, struct sp_consumer_lane *lane, int64_t time, uint64_t *ret_offset);
 
 /* sp_lane_poll_log: as sp_reader_poll, in the log; moves back to the ring as soon as it has the next record.
@@ -86,10 +88,17 @@ void sp_lane_close_log(struct sp_consumer_lane *lane);
 int sp_consumer_report_gap(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t cause, uint64_t first,
                            uint64_t next);
 
-/* sp_consumer_place: put a lane at a start (enum spate_start). Returns 0, -ERANGE, -ENODATA, -errno of the log.
- * sp_consumer_place_in_ring: in the
- * ring only. */
-int sp_consumer_place_in_ring(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value);
-int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t start, int64_t value);
+/* Where to begin (enum spate_start). From there, records with an older timestamp are stepped over until the first that is not; INT64_MIN:
+ * none is. */
+struct sp_start {
+    uint32_t kind;
+    int64_t value;
+    int64_t not_before;
+};
+
+/* sp_consumer_place: put a lane at a start. Returns 0, -ERANGE, -ENODATA, -errno of the log.
+ * sp_consumer_place_in_ring: in the ring only. */
+int sp_consumer_place(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint32_t kind, int64_t value);
+int sp_consumer_place_in_ring(struct spate_consumer *consumer, struct sp_consumer_lane *lane, const struct sp_start *start);
 
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/hook.h"
 #include "bus/consumer.h"
 #include "ring/extent.h"
 #include "shm/descriptor.h"
@@ -72,26 +73,39 @@ static void stand_before(struct sp_consumer_lane *lane, uint64_t offset)
     sp_reader_open_memory(&lane->reader, nothing, 0, (struct sp_place){lane->reader.next.position, offset}, 0);
 }
 
-int sp_lane_open_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint64_t offset)
+/* The log's handle goes to the first block that there is at `offset` or behind it. Returns 0, -errno */
+static int seek_log(struct sp_consumer_lane *lane, uint64_t offset, uint64_t *ret_from)
 {
-    const uint64_t start = sp_log_start(ring_of(lane));
-    uint64_t first;
+    int error = -ERANGE;
 
-    int error = open_log(consumer, lane);
-    if (error)
-        return error;
-    error = sp_log_first(lane->log, &first);
-    if (error && error != -ENODATA)
-        return error;
-    first = first > start ? first : start;
-    const uint64_t from = offset > first ? offset : first;
-    if (!error)
-        error = sp_log_seek(lane->log, from);
+    /* the daemon may delete what the log began with before it is sought: then it begins later */
+    for (int tries = 0; error == -ERANGE && tries < 100; tries++) {
+        const uint64_t start = sp_log_start(ring_of(lane));
+        uint64_t first = 0;
+        error = sp_log_first(lane->log, &first);
+        if (error && error != -ENODATA)
+            return error;
+        first = first > start ? first : start;
+        *ret_from = offset > first ? offset : first;
+        SP_HOOK("log:listed");
+        if (!error)
+            error = sp_log_seek(lane->log, *ret_from);
+    }
     if (error == -ENODATA) { /* the log is empty */
-        lane->log->next_offset = from;
+        lane->log->next_offset = *ret_from;
         lane->log->raw = NULL;
         error = 0;
     }
+    return error;
+}
+
+int sp_lane_open_log(struct spate_consumer *consumer, struct sp_consumer_lane *lane, uint64_t offset)
+{
+    uint64_t from = offset;
+
+    int error = open_log(consumer, lane);
+    if (!error)
+        error = seek_log(lane, offset, &from);
     if (error)
         return error;
     sp_reader_leave(&lane->reader);
@@ -133,6 +147,7 @@ int sp_lane_find_time(struct spate_consumer *consumer, struct sp_consumer_lane *
         *ret_offset = lane->log->lost_first > start ? lane->log->lost_first : start;
         return 0;
     }
+    *ret_offset = sp_max(start, end);
     return error == -ERANGE ? -ENODATA : error;
 }
 
@@ -201,9 +216,10 @@ static bool enter_at(struct spate_consumer *consumer, struct sp_consumer_lane *l
 {
     struct sp_reader *reader = &lane->reader;
     const struct sp_reader before = *reader;
+    const struct sp_start start = {SPATE_START_OFFSET, (int64_t)offset, before.discard_before};
 
     sp_reader_open_ring(reader);
-    if (sp_consumer_place_in_ring(consumer, lane, SPATE_START_OFFSET, (int64_t)offset) == 0)
+    if (sp_consumer_place_in_ring(consumer, lane, &start) == 0)
         return true;
     sp_reader_leave(reader);
     const uint32_t active = reader->active;

@@ -55,16 +55,16 @@ int sp_log_bus_open(struct sp_registry *registry, const char *path)
 static int read_topic(const struct spate_topic *topic, const char *name, struct sp_log_topic *ret,
                       struct spate_topic_config *ret_config)
 {
-    const int fd = sp_open_at(topic->dir_fd, "topic", O_RDONLY | O_NOFOLLOW, 0);
-    const ssize_t size = fd < 0 ? -1 : pread(fd, ret, sizeof *ret, 0);
-    const int error = -errno;
+    const int fd = sp_open_plain(topic->dir_fd, "topic");
+    const int error = fd < 0 ? fd : sp_read_fully(fd, ret, sizeof *ret, 0);
 
     if (fd >= 0)
         close(fd);
-    if (size < 0)
-        return sp_fail(error, "cannot read %s/%s/topic: %s%s", topic->bus->registry.path, name, strerror(-error),
+    if (error && error != -ENODATA)
+        return sp_fail(error, "cannot read %s/%s/topic: %s%s", topic->bus->registry.path, name,
+                       error == -EBADMSG ? "it is not a plain file" : strerror(-error),
                        error == -ENOENT ? "; it is not the log of a topic" : "");
-    const char *reason = size != (ssize_t)sizeof *ret ? "it is too short" : sp_log_topic_take(ret, ret_config);
+    const char *reason = error ? "it is too short" : sp_log_topic_take(ret, ret_config);
     return reason ? sp_fail(-EBADMSG, "%s/%s/topic: %s", topic->bus->registry.path, name, reason) : 0;
 }
 

@@ -264,10 +264,10 @@ static void mend(struct repair *repair, struct sp_segment_file *file, const stru
         repair->needs_frontier = true;
 }
 
-/* Not what another build wrote, and not what is good under another name. */
+/* Not what another build wrote, not what is good under another name, and not what may be good but for what somebody appended. */
 static bool may_touch(const char *reason)
 {
-    return !strstr(reason, "newer build") && !strstr(reason, "another offset");
+    return !strstr(reason, "newer build") && !strstr(reason, "another offset") && !strstr(reason, SP_SEGMENT_TOO_LARGE);
 }
 
 /* The header is not good, but what it said can be found. Returns why it is not; NULL: nothing was to be done, or nothing can be. */

@@ -138,6 +138,23 @@ static void lose_frontier(struct sp_rewrite *rewrite)
     frontier->previous = 0;
 }
 
+/* Nothing was put in place: nothing is left. */
+static void give_up(struct sp_rewrite *rewrite)
+{
+    for (uint32_t i = 0; i < rewrite->count; i++)
+        sp_segment_drop(&rewrite->parts[i], rewrite->part->dir_fd);
+    sp_rewrite_end(rewrite);
+}
+
+void sp_rewrite_end(struct sp_rewrite *rewrite)
+{
+    for (uint32_t i = 0; i < rewrite->count; i++)
+        sp_segment_forget(&rewrite->parts[i]);
+    free(rewrite->parts);
+    rewrite->parts = NULL;
+    rewrite->count = 0;
+}
+
 int sp_rewrite_make(struct sp_rewrite *rewrite, const struct sp_log_part *part, struct sp_segment_file *file, uint64_t stop_at)
 {
     const struct sp_frontier *old = &part->frontier;
@@ -161,17 +178,8 @@ int sp_rewrite_make(struct sp_rewrite *rewrite, const struct sp_log_part *part, 
             error = sp_fail(-EEXIST, "segment %s/%s is in the way", part->path, name);
     }
     if (error)
-        sp_rewrite_end(rewrite);
+        give_up(rewrite);
     return error;
-}
-
-void sp_rewrite_end(struct sp_rewrite *rewrite)
-{
-    for (uint32_t i = 0; i < rewrite->count; i++)
-        sp_segment_drop(&rewrite->parts[i], rewrite->part->dir_fd);
-    free(rewrite->parts);
-    rewrite->parts = NULL;
-    rewrite->count = 0;
 }
 
 int sp_log_set_aside(int dir_fd, uint64_t base, bool is_kept)

@@ -31,7 +31,8 @@ struct sp_rewrite {
  * Returns    0, -ENOSPC, -errno; then nothing is left */
 int sp_rewrite_make(struct sp_rewrite *rewrite, const struct sp_log_part *part, struct sp_segment_file *file, uint64_t stop_at);
 
-/* sp_rewrite_put: steps 2 to 6. sp_rewrite_end: let go of it; files that are not in place are removed. */
+/* sp_rewrite_put: steps 2 to 6. When it fails, files that are not in place stay: they may be all there is of their blocks under a name that
+ * counts, and the next repair finishes or removes them. sp_rewrite_end: let go of it. */
 int sp_rewrite_put(struct sp_rewrite *rewrite);
 void sp_rewrite_end(struct sp_rewrite *rewrite);
 

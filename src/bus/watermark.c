@@ -118,9 +118,15 @@ static int wait_for_lane(struct spate_producer *producer, uint32_t partition, in
     if (!lane->attachment)
         return sp_fail(-ERANGE, "this producer has published nothing to partition %u of topic %s", partition,
                        producer->topic->info.name);
+    struct sp_ring *ring = &lane->attachment->ring;
+    const uint64_t end = sp_ring_tail(ring).offset;
+    /* What is wanted stays wanted, so it has to be there. A tail that was overtaken by a ring while it was looked at is behind `written` */
+    if ((uint64_t)offset >= end && (uint64_t)offset >= sp_log_offset(ring, SP_LOG_WRITTEN))
+        return sp_fail(-ERANGE, "offset %lld of topic %s, partition %u: nobody has published it, the next one is %llu",
+                       (long long)offset, producer->topic->info.name, partition, (unsigned long long)end);
     const struct waiting waiting = {
         .topic = producer->topic,
-        .ring = &lane->attachment->ring,
+        .ring = ring,
         .offset = (uint64_t)offset + 1,
         .is_reached = watermark == SPATE_WATERMARK_WRITTEN ? is_written : is_durable,
         .ask = watermark == SPATE_WATERMARK_WRITTEN ? want_written : want_durable,

@@ -14,26 +14,19 @@
 #include "base/error.h"
 #include "shm/descriptor.h"
 
-#define LOOK (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY) /* a pipe or a link is refused, not waited for or followed */
-
-/* A plain file and its size. Returns a descriptor, -errno; -EBADMSG: it is something else. */
+/* A plain file and its size. Returns a descriptor, -errno; -EBADMSG: it is something else, a link too. */
 static int open_plain(int dir_fd, const char *name, uint64_t *ret_size)
 {
     struct stat status;
-    const int fd = sp_open_at(dir_fd, name, LOOK, 0);
-    int error = fd < 0 ? (errno == ELOOP ? -EBADMSG : -errno) : 0;
 
-    if (!error && fstat(fd, &status) < 0)
-        error = -errno;
-    if (!error && !S_ISREG(status.st_mode))
-        error = -EBADMSG;
-    if (!error) {
-        *ret_size = (uint64_t)status.st_size;
-        return fd;
-    }
-    if (fd >= 0)
+    const int fd = sp_open_plain(dir_fd, name);
+    if (fd < 0)
+        return fd == -ELOOP ? -EBADMSG : fd;
+    const int error = fstat(fd, &status) < 0 ? -errno : 0;
+    *ret_size = (uint64_t)status.st_size;
+    if (error)
         close(fd);
-    return error;
+    return error ? error : fd;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ segments */
@@ -68,6 +61,10 @@ int sp_segment_file_open(struct sp_segment_file *file, int dir_fd, uint64_t base
     file->reason = error ? "it is shorter than its header" : sp_segment_header_check(&header, &file->identity);
     if (!file->reason && file->identity.base_offset != base_offset)
         file->reason = "its header names another offset: somebody renamed it";
+    if (file->size > SP_SEGMENT_FILE_MAX) {
+        file->reason = SP_SEGMENT_TOO_LARGE;
+        sp_segment_file_close(file); /* nobody is to look for blocks in it */
+    }
     return 0;
 }
 

@@ -263,13 +263,6 @@ void sp_log_topic_make(struct sp_log_topic *topic, const struct spate_topic_info
     topic->crc = crc_as(SP_LOG_VERSION, topic, sizeof *topic);
 }
 
-/* The modes of the two files of a partition, as topic_create.c makes them from who may produce and who may consume, and back: producers
- * are those who may write rings, consumers all who may write cursors. */
-static uint32_t writers(uint32_t mode)
-{
-    return (mode & 0222) | (mode & 0222) << 1;
-}
-
 const char *sp_log_topic_take(const struct sp_log_topic *topic, struct spate_topic_config *ret)
 {
     if (topic->magic != SP_LOG_TOPIC_MAGIC)
@@ -292,8 +285,9 @@ const char *sp_log_topic_take(const struct sp_log_topic *topic, struct spate_top
     ret->huge_pages = topic->huge_pages;
     ret->uid = topic->uid;
     ret->gid = topic->gid;
-    ret->producer_mode = writers(topic->producer_mode);
-    ret->consumer_mode = writers(topic->consumer_mode);
+    /* of the two files of a partition, as topic_create.c makes them from who may produce and who may consume: of these it makes the same */
+    ret->producer_mode = topic->producer_mode;
+    ret->consumer_mode = topic->consumer_mode;
     ret->durable = 1;
     ret->flush = topic->flush;
     ret->compression = topic->compression;

@@ -24,6 +24,10 @@ struct sp_segment_identity {
     uint32_t crc; /* of its header: what the first block is chained to */
 };
 
+/* No segment's file is larger: what is would keep who looks for blocks in it busy for ever (a sparse file costs nothing to make). */
+#define SP_SEGMENT_FILE_MAX (SPATE_SEGMENT_MAX + ((uint64_t)2 << 30)) /* the largest record has 1 GiB */
+#define SP_SEGMENT_TOO_LARGE "it is larger than a segment can be"
+
 void sp_segment_header_make(struct sp_segment_header *header, struct sp_segment_identity *identity);
 const char *sp_segment_header_check(const struct sp_segment_header *header, struct sp_segment_identity *ret);
 

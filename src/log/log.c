@@ -50,9 +50,9 @@ void sp_log_close(struct sp_log *log)
     log->dir_fd = -1;
 }
 
-enum which { LAST_AT_OR_BEFORE, FIRST_AFTER };
+enum which { LAST_AT_OR_BEFORE, FIRST_AFTER, FIRST };
 
-/* A segment by its base offset. Returns 0, -ENODATA (there is none), -errno. */
+/* A segment by its base offset. Returns 0, -ENODATA (there is none, or no directory any more), -errno. */
 static int find_segment(const struct sp_log *log, enum which which, uint64_t offset, uint64_t *ret_base)
 {
     const int copy = sp_open_at(log->dir_fd, ".", O_RDONLY | O_DIRECTORY, 0);
@@ -64,17 +64,36 @@ static int find_segment(const struct sp_log *log, enum which which, uint64_t off
         const int error = -errno;
         if (copy >= 0)
             close(copy);
-        return sp_fail(error, "cannot list the log %s: %s", log->shown, strerror(-error));
+        return error == -ENOENT ? -ENODATA : sp_fail(error, "cannot list the log %s: %s", log->shown, strerror(-error));
     }
-    for (struct dirent *entry; (entry = readdir(files)) != NULL;) {
-        if (!sp_segment_base(entry->d_name, "log", &base) || (which == FIRST_AFTER ? base <= offset : base > offset))
+    errno = 0;
+    for (struct dirent *entry; (entry = readdir(files)) != NULL; errno = 0) {
+        if (!sp_segment_base(entry->d_name, "log", &base) || (which == FIRST_AFTER && base <= offset) ||
+            (which == LAST_AT_OR_BEFORE && base > offset))
             continue;
-        if (!found || (which == FIRST_AFTER ? base < *ret_base : base > *ret_base))
+        if (!found || (which == LAST_AT_OR_BEFORE ? base > *ret_base : base < *ret_base))
             *ret_base = base;
         found = true;
     }
+    const int error = -errno;
     closedir(files);
-    return found ? 0 : -ENODATA;
+    return error ? sp_fail(error, "cannot list the log %s: %s", log->shown, strerror(-error)) : found ? 0 : -ENODATA;
+}
+
+/* A listing may pass by a file that compacting replaces meanwhile; a second one does not. */
+static int find_first(const struct sp_log *log, uint64_t *ret_base)
+{
+    uint64_t base;
+
+    const int error = find_segment(log, FIRST, 0, ret_base);
+    if (error && error != -ENODATA)
+        return error;
+    const int later = find_segment(log, FIRST, 0, &base);
+    if (later && later != -ENODATA)
+        return later;
+    if (!later && (error || base < *ret_base))
+        *ret_base = base;
+    return error && later ? -ENODATA : 0;
 }
 
 static int enter_segment(struct sp_log *log, uint64_t base)
@@ -92,9 +111,9 @@ static int read_frontier(const struct sp_log *log, struct sp_frontier *ret)
 {
     struct sp_frontier slots[2];
 
-    const int fd = sp_open_at(log->dir_fd, "frontier", O_RDONLY | O_NOFOLLOW, 0);
+    const int fd = sp_open_plain(log->dir_fd, "frontier");
     if (fd < 0)
-        return -errno;
+        return fd;
     memset(slots, 0, sizeof slots);
     for (int i = 0; i < 2; i++) /* a slot that is not there is like one that is not valid */
         if (pread(fd, &slots[i], sizeof slots[i], (off_t)i * SP_LOG_GRAIN) != (ssize_t)sizeof slots[i])
@@ -113,12 +132,9 @@ int sp_log_first(struct sp_log *log, uint64_t *ret_offset)
     uint64_t base = 0;
 
     const bool has_frontier = read_frontier(log, &frontier) == 0;
-    int error = find_segment(log, FIRST_AFTER, UINT64_MAX, &base); /* tells errors apart; there is never one */
-    if (error != -ENODATA)
+    const int error = find_first(log, &base);
+    if (error && error != -ENODATA)
         return error;
-    error = find_segment(log, LAST_AT_OR_BEFORE, 0, &base);
-    if (error == -ENODATA)
-        error = find_segment(log, FIRST_AFTER, 0, &base);
     *ret_offset = error ? frontier.offset : has_frontier && frontier.start_offset > base ? frontier.start_offset : base;
     return error;
 }
@@ -301,7 +317,8 @@ static int load(struct sp_log *log, const struct sp_block *block)
 }
 
 /* Nothing good at log->at, although the log reaches further: on to the next good block, in this segment or a later one. Damage in front
- * of what is wanted next (that was walked to from before it) is nobody's loss. */
+ * of what is wanted next (that was walked to from before it) is nobody's loss. Nor is what cannot be looked for now: that is an error, and
+ * the next call looks again. */
 static int step_over_damage(struct sp_log *log, uint64_t end)
 {
     const struct sp_scan_source source = {read_mapping, &log->segment, log->segment.mapped_size};
@@ -313,19 +330,25 @@ static int step_over_damage(struct sp_log *log, uint64_t end)
     log->lost_next = end;
     for (;;) {
         const struct sp_scan_place from = {.at = log->at, .next = {0, log->next_offset}};
-        if (!log->is_open || sp_scan_later(&source, &log->segment.identity, from, &found) != 0) {
-            if (find_segment(log, FIRST_AFTER, log->next_offset, &base) == 0 && base < end) {
+        int error = log->is_open ? sp_scan_later(&source, &log->segment.identity, from, &found) : -ENODATA;
+        if (error == -ENODATA || error == -EBADMSG) {
+            error = find_segment(log, FIRST_AFTER, log->next_offset, &base);
+            if (error && error != -ENODATA)
+                return error;
+            if (!error && base < end) {
                 log->lost_next = base;
                 leave_segment(log);
             }
             break;
         }
+        if (error)
+            return error;
         log->at = found.at;
         if (found.next.offset > log->next_offset) {
             log->lost_next = found.next.offset < end ? found.next.offset : end;
             break;
         }
-        int error = sp_segment_block(&log->segment, log->at, &block);
+        error = sp_segment_block(&log->segment, log->at, &block);
         if (!error)
             error = load(log, &block);
         if (error != -EBADMSG)
@@ -365,10 +388,12 @@ int sp_log_next(struct sp_log *log, uint64_t end)
         }
         /* the segment ends here: the next one begins with the next offset */
         error = find_segment(log, LAST_AT_OR_BEFORE, log->next_offset, &base);
+        if (error && error != -ENODATA)
+            return error;
         if (error || (log->is_open && base <= log->segment.identity.base_offset)) {
             if (is_sure)
                 break;
-            is_sure = true; /* a listing may pass by a file that compacting replaces meanwhile: a second one does not */
+            is_sure = true; /* as in find_first */
             continue;
         }
         error = enter_segment(log, base);

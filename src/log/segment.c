@@ -4,7 +4,6 @@
 #include "log/segment.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,7 @@ static void load_index(struct sp_segment *segment, int dir_fd)
     struct stat status;
 
     sp_segment_name(segment->identity.base_offset, "index", name);
-    const int fd = sp_open_at(dir_fd, name, O_RDONLY | O_NOFOLLOW, 0);
+    const int fd = sp_open_plain(dir_fd, name);
     if (fd < 0)
         return;
     if (fstat(fd, &status) == 0 && status.st_size >= (off_t)sizeof(struct sp_index_header) &&
@@ -48,11 +47,15 @@ int sp_segment_open(struct sp_segment *segment, int dir_fd, uint64_t base_offset
     *segment = (struct sp_segment){.fd = -1};
     sp_segment_name(base_offset, "log", name);
     snprintf(segment->path, sizeof segment->path, "%s/%s", shown, name);
-    segment->fd = sp_open_at(dir_fd, name, O_RDONLY | O_NOFOLLOW, 0);
-    if (segment->fd < 0)
-        return sp_fail(-errno, "cannot open segment %s of the log: %s", segment->path, strerror(errno));
+    const int fd = sp_open_plain(dir_fd, name);
+    if (fd < 0)
+        return sp_fail(fd, "cannot open segment %s of the log: %s", segment->path,
+                       fd == -EBADMSG ? "it is not a plain file" : strerror(-fd));
+    segment->fd = fd;
     int error = fstat(segment->fd, &status) < 0 ? -errno : sp_read_fully(segment->fd, &header, sizeof header, 0);
     const char *reason = error ? NULL : sp_segment_header_check(&header, &segment->identity);
+    if (!error && !reason && (uint64_t)status.st_size > SP_SEGMENT_FILE_MAX)
+        reason = SP_SEGMENT_TOO_LARGE;
     if (!error && !reason && segment->identity.base_offset != base_offset)
         reason = "its header names another offset: somebody renamed it";
     if (!error && !reason && topic_id && memcmp(topic_id, segment->identity.topic_id, 16) != 0)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int sp_above_standard(int fd)
@@ -21,6 +22,20 @@ int sp_above_standard(int fd)
 int sp_open_at(int dir_fd, const char *path, int flags, mode_t mode)
 {
     return sp_above_standard(openat(dir_fd, path, flags | O_CLOEXEC, mode));
+}
+
+int sp_open_plain(int dir_fd, const char *path)
+{
+    struct stat status;
+
+    const int fd = sp_open_at(dir_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0)
+        return -errno;
+    const int error = fstat(fd, &status) < 0 ? -errno : S_ISREG(status.st_mode) ? 0 : -EBADMSG;
+    if (!error)
+        return fd;
+    close(fd);
+    return error;
 }
 
 int sp_read_fully(int fd, void *to, uint64_t size, uint64_t at)

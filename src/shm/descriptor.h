@@ -14,6 +14,10 @@
  * Returns a descriptor, or -1 with errno set */
 int sp_open_at(int dir_fd, const char *path, int flags, mode_t mode);
 
+/* sp_open_plain: a plain file, to read. What is none (a pipe, a device, a directory) is refused and not waited for, links are not followed.
+ * Returns a descriptor, -EBADMSG (no plain file), -ELOOP (a link), -errno */
+int sp_open_plain(int dir_fd, const char *path);
+
 /* sp_above_standard: the same for a descriptor that was made otherwise: a copy of it that is above 2, the original being closed.
  *   fd   negative: handed on, with errno as it is
  * Returns a descriptor, or -1 with errno set */

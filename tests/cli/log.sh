@@ -25,6 +25,14 @@ stop_daemon() {
     last_command=spated
 }
 
+# run_soon: as run, of what has to end within ten seconds.
+run_soon() {
+    last_command="spate $*"
+    timeout -k 1 10 "$tool" "$@" >"$scratch/out" 2>"$scratch/err"
+    status=$?
+    [ "$status" -lt 124 ] || fail "it does not end"
+}
+
 # flip: change one byte of a file.
 flip() {
     python3 -c '
@@ -249,6 +257,42 @@ run log repair "$scratch/copy"
 expect_status 0
 expect_out_like 'nothing to repair'
 
+it "a repair that could not put all in place is finished by the next one"
+cat >"$scratch/fail.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+int renameat(int from, const char *old, int to, const char *new)
+{
+    static int count;
+    int (*next)(int, const char *, int, const char *) = (int (*)(int, const char *, int, const char *))dlsym(RTLD_NEXT, "renameat");
+    if (++count != 2)
+        return next(from, old, to, new);
+    errno = EIO;
+    return -1;
+}
+END
+if cc -shared -fPIC -o "$scratch/fail.so" "$scratch/fail.c" -ldl 2>"$scratch/err"; then
+    copy
+    flip "$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)" 300000
+    export ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS:-}
+    LD_PRELOAD=$scratch/fail.so run log repair "$scratch/copy" --yes
+    expect_status 1
+    expect_err_like 'cannot rename .*\.new'
+    run log repair "$scratch/copy" --yes
+    expect_status 0
+    expect_out_like ' finish '
+    run log verify "$scratch/copy"
+    expect_status 0
+    run consume --log "$scratch/copy" plain -p 0
+    expect_status 3
+    expect_same "$scratch/out" "$scratch/expected"
+else
+    echo "no compiler: a repair that fails was not tried"
+fi
+
 it "a damaged header of a segment costs nothing once it is repaired"
 copy
 flip "$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)" 2000
@@ -287,6 +331,56 @@ truncate -s 40000 "$(find "$scratch/copy/packed/0" -name '*.log' | sort | tail -
 run log verify "$scratch/copy" --json
 expect_status 3
 expect_json '{"index", "offsets-dense", "topic-file", "block"} <= {v["rule"] for v in d["violations"]}'
+
+it "a pipe in place of a file of the log is refused, and not waited for"
+copy
+segment=$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)
+for file in "$scratch/copy/packed/topic" "$segment" "${segment%.log}.index" "$scratch/copy/plain/0/frontier"; do
+    rm -f "$file"
+    mkfifo "$file"
+done
+run_soon topic describe packed --log "$scratch/copy"
+expect_status 1
+expect_err_like 'packed/topic: it is not a plain file'
+run_soon topic list --log "$scratch/copy" --json
+expect_status 0
+expect_json '[t["topic"] for t in d] == ["packed", "plain"]'
+run_soon consume --log "$scratch/copy" packed -p 0
+expect_status 1
+expect_err_like 'packed/topic: it is not a plain file'
+run_soon consume --log "$scratch/copy" plain -p 0
+expect_status 3
+expect_err_like 'damaged'
+run_soon log verify "$scratch/copy"
+expect_status 3
+expect_out_like "${segment##*/} .*it is not a plain file"
+run_soon log ls "$scratch/copy"
+expect_out_like 'plain'
+
+it "a segment larger than any can be is refused, and not searched to its end"
+copy
+segment=$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)
+size=$(stat -c %s "$segment")
+if truncate -s 1T "$segment" 2>"$scratch/err" || truncate -s 100G "$segment" 2>"$scratch/err"; then
+    run_soon log verify "$scratch/copy"
+    expect_status 3
+    expect_out_like "${segment##*/} .*it is larger than a segment can be"
+    run_soon log ls -l "$scratch/copy" --json
+    expect_out_like 'it is larger than a segment can be'
+    run_soon log dump "$scratch/copy" plain -p 0 --blocks
+    expect_out_like 'it is larger than a segment can be'
+    run_soon consume --log "$scratch/copy" plain -p 0
+    expect_status 3
+    expect_err_like 'damaged'
+    run_soon log repair "$scratch/copy" --yes
+    expect_status 3
+    expect_out_like "${segment##*/} +none .*it is larger than a segment can be"
+    truncate -s "$size" "$segment"
+    run log verify "$scratch/copy"
+    expect_status 0
+else
+    echo "no file system with large files: not tried"
+fi
 
 it "a repaired log is gone on with, where it ended"
 flip "$(find "$log/plain/0" -name '*.log' | sort | tail -1)" 10000

@@ -264,8 +264,16 @@ run consume t --log "$log"
 expected | cmp -s - "$scratch/out" || fail "the log lost, repeated or changed records"
 
 it "makes the bus anew from its log when the memory is lost"
+start
+run topic create looked-at --durable --ring 64K --config producer_mode=0644 --config consumer_mode=0664
+run produce looked-at --acks durable <<<"x"
+stop
+modes() { (cd "$SPATE_DIR" && find . -path '*/looked-at/*' -printf '%p %m\n' | sort); }
+modes >"$scratch/modes"
 rm -rf "${SPATE_DIR:?}"/*
 start
+grep -q '0\.ring 644' "$scratch/modes" || fail "the topic was made with other modes: $(cat "$scratch/modes")"
+modes | cmp -s - "$scratch/modes" || fail "the topic's files have other modes: $(modes), not $(cat "$scratch/modes")"
 said 'topic t: made on the bus from its log' || fail "it did not say so"
 run produce t --acks durable --quiet <<<"after"
 run consume t --exit --offset -2 -f '%o %s\n'

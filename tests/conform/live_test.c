@@ -478,6 +478,35 @@ static void a_poll_ends_in_time_while_what_is_there_is_not_durable(void **state)
     close_live();
 }
 
+/* It would be flushed for as long as the topic is there. */
+static void check_wait_beyond_the_end(const char *name, uint32_t mode)
+{
+    struct spate_topic_config config = spated_config(1, RING, SPATE_COMPRESSION_NONE);
+    spate_bus *own_bus = proc_open();
+
+    config.mode = mode;
+    OK(spate_topic_create(own_bus, name, &config));
+    spate_topic *own_topic = proc_topic(own_bus, name);
+    spate_producer *producer = proc_producer(own_topic);
+    for (int i = 0; i < 20; i++) {
+        const int64_t offset = proc_publish_text(producer, 0, "text");
+        IS(spate_wait(producer, 0, offset, SPATE_WATERMARK_DURABLE, 0), -EAGAIN); /* no daemon runs */
+        IS(spate_wait(producer, 0, offset + 1, SPATE_WATERMARK_WRITTEN, PROC_PATIENCE), -ERANGE);
+        SAYS("nobody has published it");
+        IS(spate_wait(producer, 0, INT64_MAX, SPATE_WATERMARK_DURABLE, PROC_PATIENCE), -ERANGE);
+    }
+    spate_producer_close(producer);
+    spate_topic_close(own_topic);
+    spate_bus_close(own_bus);
+}
+
+static void nobody_waits_for_what_was_not_published(void **state)
+{
+    (void)state;
+    check_wait_beyond_the_end("concurrent", SPATE_MODE_CONCURRENT);
+    check_wait_beyond_the_end("exclusive", SPATE_MODE_EXCLUSIVE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +522,7 @@ int main(void)
         PROC_TEST(who_reads_what_is_written_sees_nothing_beyond_it),
         PROC_TEST(what_is_not_durable_is_not_seen_until_somebody_waits_for_it),
         PROC_TEST(a_poll_ends_in_time_while_what_is_there_is_not_durable),
+        PROC_TEST(nobody_waits_for_what_was_not_published),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

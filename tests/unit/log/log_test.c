@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "log/log.h"
@@ -55,6 +56,21 @@ static void open_log(void)
 {
     sp_log_close(&handle);
     assert_int_equal(sp_log_open(&handle, root, LOG_DIR_TOPIC, 0, dir.id), 0);
+}
+
+/* As if all descriptors were taken. Returns the limit before. */
+static struct rlimit limit_descriptors(void)
+{
+    struct rlimit before, now;
+    const int next = dup(root);
+
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    now = before;
+    now.rlim_cur = (rlim_t)next;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+    return before;
 }
 
 /* Whether the records of the block that was loaded are those of log_dir_put. */
@@ -185,6 +201,29 @@ static void nothing_is_read_beyond_the_end_that_was_given(void **state)
     assert_string_equal(story_from(0, 40), "0-9 10-19 20-29 30-39 .");
     assert_string_equal(story_from(0, 41), "0-9 10-19 20-29 30-39 40-49 .");
     assert_string_equal(story_from(0, 0), ".");
+}
+
+static void what_cannot_be_opened_for_now_is_not_lost(void **state)
+{
+    (void)state;
+    make_three(SPATE_COMPRESSION_NONE);
+    assert_string_equal(story_from(0, 40), "0-9 10-19 20-29 30-39 .");
+    struct rlimit before = limit_descriptors();
+    assert_int_equal(sp_log_next(&handle, 120), -EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_string_equal(story(120), "40-49 50-59 60-69 70-79 80-89 90-99 100-109 110-119 .");
+}
+
+static void damage_before_what_cannot_be_opened_for_now_is_told_later(void **state)
+{
+    (void)state;
+    make_three(SPATE_COMPRESSION_NONE);
+    log_dir_flip(log_dir_name(&dir, 0, "log"), dir.blocks[3].at + sizeof(struct sp_block_header) + 9); /* blocks are alike in all */
+    assert_string_equal(story_from(0, 30), "0-9 10-19 20-29 .");
+    struct rlimit before = limit_descriptors();
+    assert_int_equal(sp_log_next(&handle, 120), -EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_string_equal(story(60), "!30-39 40-49 50-59 .");
 }
 
 static void what_was_deleted_is_before_the_first_offset(void **state)
@@ -700,6 +739,8 @@ int main(void)
         LOG_TEST(a_seek_to_the_end_finds_nothing_until_there_is_more),
         LOG_TEST(a_seek_before_the_first_segment_says_so),
         LOG_TEST(nothing_is_read_beyond_the_end_that_was_given),
+        LOG_TEST(what_cannot_be_opened_for_now_is_not_lost),
+        LOG_TEST(damage_before_what_cannot_be_opened_for_now_is_told_later),
         LOG_TEST(what_was_deleted_is_before_the_first_offset),
         LOG_TEST(an_empty_log_begins_where_its_frontier_says),
         LOG_TEST(there_is_no_log_where_there_is_no_directory),
