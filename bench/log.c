@@ -117,7 +117,8 @@ static int open_source(struct log_bench *bench, const struct log_case *each, cha
     config.timestamp = SPATE_TIMESTAMP_NONE;
     config.durable = each->is_durable;
     config.compression = each->compression;
-    config.retention_time = -1;
+    if (each->is_durable)
+        config.retention_time = -1;
     snprintf(name, 32, "log-%u", bench->topics++);
     *source = (struct source){.value = tool_allocate(1, each->value_size)};
     int status = sidecar_topic(&bench->sidecar, name, &config, &source->topic);

@@ -141,6 +141,9 @@ for row in map(json.loads, open(sys.argv[1])):
     assert row["bench"] == "log" and row["median"] > 0, row
 END
 [ -z "$(ls -d "$scratch"/spate-bench* 2>/dev/null)" ] || fail "it left its log"
+run log --rounds 1 --seconds 2s --only "not durable, 64 B" --log-dir "$scratch"
+expect_status 0
+expect_out_like 'not durable, 64 B'
 run log --log-dir "$scratch/none" --rounds 1
 expect_status 1
 expect_err_like 'see --log-dir'
