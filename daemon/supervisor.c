@@ -14,6 +14,7 @@
 #include <hwloc.h>
 
 #include "base/clock.h"
+#include "base/crc32c.h"
 #include "base/error.h"
 #include "bus/remove.h"
 #include "spill/catalog.h"
@@ -33,12 +34,17 @@ static struct worker *least_loaded(struct supervisor *supervisor)
     return best;
 }
 
-/* What recovery says. Of a partition that is tried again it says the same again. */
+/* What recovery says; what is tried again says the same again, which is told once. */
 static void say(void *context, bool is_error, const char *text)
 {
-    const struct partition *partition = context;
-    if (!partition || !partition->told)
-        message(is_error, "%s", text);
+    struct said *said = context;
+    const uint32_t crc = sp_crc32c(0, text, strlen(text));
+
+    for (uint32_t i = 0; i < SAID_MOST; i++)
+        if (said->crcs[i] == crc)
+            return;
+    said->crcs[said->next++ % SAID_MOST] = crc;
+    message(is_error, "%s", text);
 }
 
 static const char *reason_of(int error)
@@ -80,10 +86,10 @@ static void open_partition(struct supervisor *supervisor, struct supervised *ent
     if (!partition->attachment)
         error = sp_attach(entry->topic, number, SP_ACCESS_PRODUCE, &partition->attachment);
     if (!error)
-        error = recover_partition(supervisor->io, &entry->spill, number, say, partition, &partition->recovery);
+        error = recover_partition(supervisor->io, &entry->spill, number, say, &partition->said, &partition->recovery);
     if (!error)
-        error =
-            recover_fit(supervisor->io, &partition->attachment->ring, &entry->spill, number, say, partition, &partition->recovery);
+        error = recover_fit(supervisor->io, &partition->attachment->ring, &entry->spill, number, say, &partition->said,
+                            &partition->recovery);
     if (error) {
         not_opened(supervisor, entry, partition, error);
         return;
@@ -311,37 +317,47 @@ static void look_at_known(struct supervisor *supervisor)
 
 /* --------------------------------------------------------------------------------------------------------- a bus anew */
 
-/* Where memory or descriptors are short it is tried again; what is told is told once. */
-__attribute__((format(printf, 3, 4))) static void not_restored(struct supervisor *supervisor, int error, const char *format, ...)
+/* A log that has no topic on the bus, and could not get one for want of memory or descriptors. */
+struct unrestored {
+    struct unrestored *next;
+    struct said said;
+    char directory[SPATE_TOPIC_NAME_MAX + 8];
+};
+
+/* Returns whether it is to be tried again. */
+__attribute__((format(printf, 4, 5))) static bool not_restored(struct supervisor *supervisor, struct unrestored *log, int error,
+                                                               const char *format, ...)
 {
     const bool is_passing = writer_is_passing(error);
     char text[600];
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    const int size = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (!supervisor->has_restored)
-        message(true, "%s%s", text, is_passing ? "; this is tried again until it can be" : "");
-    supervisor->must_restore |= is_passing;
+    if (is_passing && size > 0 && (size_t)size < sizeof text)
+        snprintf(text + size, sizeof text - (size_t)size, "; this is tried again until it can be");
+    say(&log->said, true, text);
     supervisor->has_failed |= !is_passing;
+    return is_passing;
 }
 
-/* A topic that has a log and is not on the bus. */
-static void restore(struct supervisor *supervisor, const struct sp_log_topic *known, const char *directory)
+/* A topic that has a log and is not on the bus. Returns whether it is to be tried again. */
+static bool make_from_log(struct supervisor *supervisor, struct unrestored *log, const struct sp_log_topic *known)
 {
     struct spill_topic spill = {0};
     struct spate_topic_config config;
     struct sp_place *places = calloc(known->partitions, sizeof *places);
     int error = places ? 0 : -ENOMEM;
+    bool is_waiting = false;
 
     (void)sp_log_topic_take(known, &config);
-    snprintf(spill.directory, sizeof spill.directory, "%s", directory);
+    snprintf(spill.directory, sizeof spill.directory, "%s", log->directory);
     memcpy(spill.info.name, known->name, sizeof spill.info.name); /* ended: sp_log_topic_take looked */
     memcpy(spill.id, known->id, sizeof spill.id);
     for (uint32_t i = 0; !error && i < known->partitions; i++) {
         struct recovery recovery;
-        error = recover_partition(supervisor->io, &spill, i, say, NULL, &recovery);
+        error = recover_partition(supervisor->io, &spill, i, say, &log->said, &recovery);
         if (!error)
             places[i] = recovery.end.next;
     }
@@ -352,48 +368,82 @@ static void restore(struct supervisor *supervisor, const struct sp_log_topic *kn
     if (!error)
         message(false, "topic %s: made on the bus from its log", known->name);
     else
-        not_restored(supervisor, error, "topic %s is in the log directory and cannot be made on the bus: %s", known->name,
-                     is_bad && error != -EBADMSG ? strerror(-error) : spate_last_error());
+        is_waiting = not_restored(supervisor, log, error, "topic %s is in the log directory and cannot be made on the bus: %s",
+                                  known->name, is_bad && error != -EBADMSG ? strerror(-error) : spate_last_error());
     free(places);
+    return is_waiting;
+}
+
+/* Somebody writes it, whatever became of its topic's directory. */
+static bool is_open(const struct supervisor *supervisor, const char *directory)
+{
+    for (const struct supervised *entry = supervisor->topics; entry; entry = entry->next)
+        if (entry->topic && strcmp(entry->spill.directory, directory) == 0)
+            return true;
+    return false;
+}
+
+/* Returns whether it is to be tried again. */
+static bool restore(struct supervisor *supervisor, struct unrestored *log)
+{
+    const char *directory = log->directory;
+    struct sp_log_topic known;
+    char on_bus[SPATE_TOPIC_NAME_MAX + 8];
+
+    if (is_open(supervisor, directory))
+        return false;
+    const int error = catalog_load(supervisor->io, directory, &known);
+    if (error == -ENOENT || error == -ENOTDIR) /* never finished, or half removed; or no directory at all */
+        return false;
+    if (error)
+        return not_restored(supervisor, log, error, "%s in the log directory: %s", directory,
+                            error == -EBADMSG ? spate_last_error() : strerror(-error));
+    sp_topic_directory(known.name, on_bus);
+    if (strcmp(on_bus, directory) != 0) {
+        message(false, "%s/%s calls itself %s: a copy, which is left alone", supervisor->log_dir, directory, known.name);
+        return false;
+    }
+    /* in this order: who deletes a topic leaves the tombstone before the directory goes */
+    const bool is_on_bus = faccessat(supervisor->bus->registry.dir_fd, on_bus, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+    if (has_tombstone(supervisor, known.id))
+        remove_log(supervisor, directory, known.name, known.id);
+    else if (!is_on_bus)
+        return make_from_log(supervisor, log, &known);
+    return false;
 }
 
 static int look_at_log(void *context, const char *directory)
 {
     struct supervisor *supervisor = context;
-    struct sp_log_topic known;
-    char on_bus[SPATE_TOPIC_NAME_MAX + 8];
+    struct unrestored *log = calloc(1, sizeof *log);
 
-    const int error = catalog_load(supervisor->io, directory, &known);
-    if (error == -ENOENT || error == -ENOTDIR) /* never finished, or half removed; or no directory at all */
-        return 0;
-    if (error) {
-        not_restored(supervisor, error, "%s in the log directory: %s", directory,
-                     error == -EBADMSG ? spate_last_error() : strerror(-error));
-        return 0;
-    }
-    sp_topic_directory(known.name, on_bus);
-    if (strcmp(on_bus, directory) != 0) {
-        if (!supervisor->has_restored)
-            message(false, "%s/%s calls itself %s: a copy, which is left alone", supervisor->log_dir, directory, known.name);
+    if (!log)
+        return -ENOMEM;
+    snprintf(log->directory, sizeof log->directory, "%s", directory);
+    if (!restore(supervisor, log)) {
+        free(log);
         return 0;
     }
-    if (has_tombstone(supervisor, known.id)) {
-        if (!supervisor->has_restored) /* later it may be one that is just being closed */
-            remove_log(supervisor, directory, known.name, known.id);
-    } else if (faccessat(supervisor->bus->registry.dir_fd, on_bus, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
-        restore(supervisor, &known, directory);
-    }
+    log->next = supervisor->unrestored;
+    supervisor->unrestored = log;
+    supervisor->restore_at = sp_clock_monotonic() + RETRY_MOST;
     return 0;
 }
 
-static int restore_all(struct supervisor *supervisor, int64_t now)
+static void restore_waiting(struct supervisor *supervisor, int64_t now)
 {
-    supervisor->must_restore = false;
+    if (!supervisor->unrestored || now < supervisor->restore_at)
+        return;
     supervisor->restore_at = now + RETRY_MOST;
-    const int error = catalog_list(supervisor->io, look_at_log, supervisor);
-    supervisor->must_restore |= error && writer_is_passing(error);
-    supervisor->has_restored = true;
-    return error;
+    for (struct unrestored **at = &supervisor->unrestored; *at;) {
+        struct unrestored *log = *at;
+        if (restore(supervisor, log)) {
+            at = &log->next;
+            continue;
+        }
+        *at = log->next;
+        free(log);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------------------- looking */
@@ -454,11 +504,10 @@ void supervisor_look(struct supervisor *supervisor)
 
     for (struct supervised *entry = supervisor->topics; entry; entry = entry->next) {
         entry->is_seen = false;
-        if (entry->topic && !entry->is_leaving)
+        if (entry->topic && !entry->is_leaving && !is_deleted(entry))
             open_waiting(supervisor, entry, now);
     }
-    if (supervisor->must_restore && now >= supervisor->restore_at)
-        (void)restore_all(supervisor, now);
+    restore_waiting(supervisor, now);
     const int error = spate_topic_list(supervisor->bus, look_at_name, supervisor);
     if (error && error != supervisor->told)
         message(true, "new topics are not noticed: %s; this is tried again until it can be", spate_last_error());
@@ -518,7 +567,7 @@ int supervisor_start(struct supervisor *supervisor, struct spate_bus *bus, const
     if (error)
         return error;
     place_threads(supervisor);
-    error = restore_all(supervisor, sp_clock_monotonic());
+    error = catalog_list(supervisor->io, look_at_log, supervisor);
     if (error)
         return sp_fail(error, "cannot list %s: %s", log_dir, strerror(-error));
     supervisor_look(supervisor);
@@ -533,7 +582,12 @@ void supervisor_stop(struct supervisor *supervisor)
     for (uint32_t i = 0; i < supervisor->workers_count; i++)
         worker_stop(&supervisor->workers[i]);
     cleaner_stop(&supervisor->cleaner);
-    supervisor->has_failed |= supervisor->must_restore;
+    while (supervisor->unrestored) {
+        struct unrestored *log = supervisor->unrestored;
+        supervisor->unrestored = log->next;
+        supervisor->has_failed = true;
+        free(log);
+    }
     while (supervisor->topics) {
         struct supervised *entry = supervisor->topics;
         supervisor->topics = entry->next;

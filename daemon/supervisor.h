@@ -37,11 +37,10 @@ struct supervisor {
     uint32_t workers_count;
     pthread_mutex_t mutex; /* of the list of topics, between us and the cleaner */
     struct supervised *topics;
-    bool has_failed;    /* some partition did */
-    bool must_restore;  /* some topic of the log directory could not be made on the bus, and is tried again */
-    bool has_restored;  /* once: what was told then is not told again */
-    int64_t restore_at; /* monotonic */
-    int told;           /* the error of listing the bus that was told of */
+    bool has_failed;               /* some partition did */
+    struct unrestored *unrestored; /* logs whose topics could not be made on the bus, and are tried again */
+    int64_t restore_at;            /* monotonic */
+    int told;                      /* the error of listing the bus that was told of */
     struct cleaner cleaner;
 };
 

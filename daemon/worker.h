@@ -17,6 +17,13 @@
 #include "spill/recover.h"
 
 /* A partition whose log is written. Made and freed by the supervisor, used by its worker in between. */
+/* What was said of something that is tried again, by checksum. */
+#define SAID_MOST 8u
+struct said {
+    uint32_t crcs[SAID_MOST];
+    uint32_t next;
+};
+
 struct partition {
     struct worker *worker;
     struct spate_topic *topic; /* one reference */
@@ -34,6 +41,7 @@ struct partition {
     uint64_t tried;                   /* the cleaner's */
     bool is_waiting;                  /* the supervisor's: it could not be opened, and is tried again */
     int told;                         /* the supervisor's: the error that was told of last; its worker looks */
+    struct said said;                 /* the supervisor's: by recovery */
     int64_t due;                      /* when its next step is */
     int64_t active;                   /* when it last had something */
     uint64_t seen;                    /* `gathered` then */

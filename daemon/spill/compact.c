@@ -497,6 +497,8 @@ int compact_segments(const struct clean *clean, struct clean_segment *segments, 
     bool has_learnt = false;
 
     for (uint32_t i = 0; i < count; i++) {
+        /* behind one that was mended since, whose keys they were not compacted with */
+        segments[i].is_compacted &= i == 0 || segments[i - 1].is_compacted;
         all += segments[i].size;
         dirty += segments[i].is_compacted ? 0 : segments[i].size;
     }

@@ -25,7 +25,8 @@ struct recover {
     uint64_t *bases; /* of the segments, sorted */
     uint32_t count, room;
     struct sp_frontier frontier;
-    bool has_frontier;
+    bool has_frontier, has_passed;
+    uint64_t passed_to; /* where the segment ends that was only looked through */
 };
 
 __attribute__((format(printf, 3, 4))) static void say(const struct recover *recover, bool is_error, const char *format, ...)
@@ -258,32 +259,47 @@ static void look_behind(struct recover *recover, const struct open_segment *segm
         reason, (unsigned long long)end.next.offset, (unsigned long long)later.next.offset);
 }
 
-/* Where walking begins: what ends before the frontier is durable, and not looked at. Returns the index of the segment. */
-static uint32_t find_begin(const struct recover *recover, bool *ret_at_frontier)
+/* How a segment is looked at. */
+enum look {
+    LOOK_WALK,     /* from its beginning: nothing in it was known to be durable */
+    LOOK_FRONTIER, /* from the frontier */
+    LOOK_PASS,     /* only to where it ends: nothing is cut, because the frontier says nothing of places in it */
+};
+
+/* Where to begin: what ends before the frontier is durable, and not looked at. Returns the index of the segment. */
+static uint32_t find_begin(const struct recover *recover, enum look *ret_look)
 {
     const struct sp_frontier *frontier = &recover->frontier;
+    const bool has_blocks = frontier->at > sizeof(struct sp_segment_header);
     uint32_t index = 0;
 
-    *ret_at_frontier = false;
+    *ret_look = LOOK_WALK;
     while (recover->has_frontier && index < recover->count && recover->bases[index] < frontier->offset)
         index++;
+    if (index == 0)
+        return 0;
     /* Before its first block it says nothing of the segment, which may not have been there yet. */
-    if (index == 0 || recover->bases[index - 1] != frontier->segment || frontier->at <= sizeof(struct sp_segment_header))
+    if (recover->bases[index - 1] == frontier->segment)
+        *ret_look = has_blocks ? LOOK_FRONTIER : LOOK_WALK;
+    else if (has_blocks) /* a repair was ended before it moved the frontier; or the segment is gone */
+        *ret_look = LOOK_PASS;
+    else
         return index;
-    *ret_at_frontier = true;
     return index - 1;
 }
 
-/* Whether durable records must be somewhere, and no file can have them. One that retention took had a successor, or the log began behind
- * it. */
-static bool is_missing(const struct recover *recover)
+/* Offsets that were durable, and are in no file any more. One that retention took had a successor, or the log began behind it. */
+static void mind_missing(struct recover *recover, bool was_empty)
 {
     const struct sp_frontier *frontier = &recover->frontier;
-    const uint64_t newest = recover->count ? recover->bases[recover->count - 1] : 0;
+    const uint64_t first = sp_max(recover->passed_to, frontier->start_offset);
 
-    if (!recover->has_frontier || frontier->at <= sizeof(struct sp_segment_header) || frontier->offset <= frontier->start_offset)
-        return false;
-    return recover->count == 0 || (newest < frontier->offset && newest != frontier->segment);
+    if (!recover->has_frontier || frontier->at <= sizeof(struct sp_segment_header) || frontier->offset <= first ||
+        (!was_empty && !recover->has_passed))
+        return;
+    recover->result->is_short = true;
+    say(recover, true, "the log is damaged: offsets %llu to %llu were durable and are missing; see `spate log verify`",
+        (unsigned long long)first, (unsigned long long)frontier->offset - 1);
 }
 
 /* Whether it is no longer the segment that the frontier points into: compacting puts another file in its place.
@@ -314,8 +330,8 @@ static struct log_place end_at(const struct open_segment *segment, struct sp_sca
     return (struct log_place){place.next, segment->identity.base_offset, place.at, place.previous};
 }
 
-/* A segment that was compacted was closed before, and all in it is durable: its end is looked for, and nothing of it is cut. */
-static int pass_compacted(struct recover *recover, const struct open_segment *segment)
+/* All in it is durable, as in a segment that was compacted, which was closed before: its end is looked for, and nothing of it is cut. */
+static int pass(struct recover *recover, const struct open_segment *segment)
 {
     struct sp_scan_place place = sp_scan_begin(&segment->identity);
     struct sp_block_header header;
@@ -329,6 +345,8 @@ static int pass_compacted(struct recover *recover, const struct open_segment *se
         keep(recover, reason);
         scanned = sp_scan_later(&segment->source, &segment->identity, place, &place);
     } while (scanned == 0);
+    recover->has_passed = true;
+    recover->passed_to = place.next.offset;
     if (place.next.offset > recover->result->end.next.offset)
         recover->result->end = end_at(segment, place);
     return scanned == -ENODATA ? 0 : scanned;
@@ -364,26 +382,26 @@ static int walk_segment(struct recover *recover, struct open_segment *segment, u
     return error ? error : cut(recover, segment, index, walked_from, has_blocks ? place.at : 0);
 }
 
-static int look_at_segment(struct recover *recover, uint32_t index, bool at_frontier)
+static int look_at_segment(struct recover *recover, uint32_t index, enum look look)
 {
     const struct sp_frontier *frontier = &recover->frontier;
     struct open_segment segment;
-    int compacted = 0;
 
     int error = open_segment(recover, recover->bases[index], &segment);
     if (!error && segment.reason && strstr(segment.reason, "newer build"))
         error =
             sp_fail(-EBADMSG, "segment %llu in %s: %s", (unsigned long long)recover->bases[index], recover->path, segment.reason);
-    if (!error && at_frontier)
-        compacted = is_compacted(&segment);
+    const int compacted = !error && look == LOOK_FRONTIER ? is_compacted(&segment) : 0;
+    if (compacted > 0)
+        look = LOOK_PASS;
     if (error || compacted < 0)
         error = error ? error : compacted;
-    else if (!at_frontier)
+    else if (look == LOOK_WALK)
         error = walk_segment(recover, &segment, index, sp_scan_begin(&segment.identity));
-    else if (compacted)
-        error = pass_compacted(recover, &segment);
-    else if (segment.reason || segment.source.size < frontier->at)
+    else if (segment.reason || (look == LOOK_FRONTIER && segment.source.size < frontier->at))
         keep(recover, segment.reason ? segment.reason : "it is shorter than what was flushed");
+    else if (look == LOOK_PASS)
+        error = pass(recover, &segment);
     else
         error = walk_segment(
             recover, &segment, index,
@@ -397,7 +415,8 @@ static int walk(struct recover *recover)
 {
     const struct sp_frontier *frontier = &recover->frontier;
     struct recovery *result = recover->result;
-    bool at_frontier;
+    const bool was_empty = recover->count == 0;
+    enum look look;
     int error = 0;
 
     if (recover->has_frontier) {
@@ -406,13 +425,10 @@ static int walk(struct recover *recover)
         result->sequence = frontier->sequence;
         result->start_offset = sp_max(result->start_offset, frontier->start_offset);
     }
-    result->is_short = is_missing(recover);
-    if (result->is_short)
-        say(recover, true, "the log is damaged: offsets %llu to %llu were durable and are missing; see `spate log verify`",
-            (unsigned long long)(recover->count ? frontier->segment : frontier->start_offset),
-            (unsigned long long)frontier->offset - 1);
-    for (uint32_t i = find_begin(recover, &at_frontier); !error && i < recover->count; i++, at_frontier = false)
-        error = look_at_segment(recover, i, at_frontier);
+    for (uint32_t i = find_begin(recover, &look); !error && i < recover->count; i++, look = LOOK_WALK)
+        error = look_at_segment(recover, i, look);
+    if (!error)
+        mind_missing(recover, was_empty);
     return error;
 }
 

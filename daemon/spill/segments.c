@@ -338,7 +338,8 @@ int64_t segments_step(struct writer *writer, int64_t now)
 {
     struct segment_file *current = writer->current, *left = writer->left;
 
-    if (left->file >= 0 && left->writes == 0 && !left->is_dirty && !writer->flushes_left)
+    const bool has_finished = left->file >= 0 && left->writes == 0 && !left->is_dirty && !writer->flushes_left;
+    if (has_finished)
         finish_left(writer);
     /* at the very end the current one is left too */
     if (writer->is_closing && writer->frontier_is_clean && current->file >= 0 && left->file < 0 && current->writes == 0 &&
@@ -359,5 +360,7 @@ int64_t segments_step(struct writer *writer, int64_t now)
     if (writer->spare == SPARE_NONE && is_wanted && now >= writer->spare_retry_at)
         make_spare(writer, 0);
     const int64_t retry_at = writer->spare == SPARE_NONE && is_wanted ? writer->spare_retry_at : WRITER_NEVER;
+    if (has_finished && writer->is_blocked) /* which may have been what the records waited for */
+        return now;
     return leave_at > now && leave_at < retry_at ? leave_at : retry_at;
 }

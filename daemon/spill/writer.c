@@ -269,7 +269,7 @@ static void put_piece(struct writer *writer, struct writer_slot *slot)
         const uint64_t size = sp_min(buffer_size, total - begin);
         writer->large_crc = sp_crc32c_copy(writer->large_crc, slot->buffer, records(writer) + begin - sizeof *header, size);
         writer->large_done = begin + size;
-        submit_piece(writer, slot, block_at + begin, size, writer->gathered);
+        submit_piece(writer, slot, block_at + begin, size, writer->latest_end);
         return;
     }
     const uint32_t crc = sp_crc32c_copy(0, slot->buffer + sizeof *header, records(writer), buffer_size - sizeof *header);

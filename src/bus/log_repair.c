@@ -76,7 +76,7 @@ struct look {
     bool is_zero;         /* what is behind the last block */
     bool must_cut;        /* there is something behind the last block */
     bool has_late;        /* a block says too early a time */
-    bool is_frontier_wrong;
+    bool is_frontier_wrong, is_compacted;
     struct sp_scan_place end; /* behind the last block that counts */
     struct sp_index_maker index;
     enum sp_index_state index_state;
@@ -161,6 +161,7 @@ static int look_at_segment(const struct repair *repair, uint32_t index, struct s
         if (error)
             break;
         if (blocks.kind == SP_BLOCKS_GOOD) {
+            look->is_compacted |= (blocks.header.kind & SP_BLOCK_COMPACTED) != 0;
             error = look_at_block(look, &blocks, &before);
         } else if (blocks.kind == SP_BLOCKS_DAMAGE) {
             look->is_torn = sp_log_is_behind(repair->part, base, blocks.at);
@@ -194,7 +195,13 @@ static void rewrite(struct repair *repair, struct sp_segment_file *file, const s
         return;
     int error = sp_rewrite_make(&rewrite, repair->part, file, look->is_torn ? look->end.at : UINT64_MAX);
     if (!error) {
+        const struct sp_segment_maker *last = rewrite.count ? &rewrite.parts[rewrite.count - 1] : NULL;
         error = sp_rewrite_put(&rewrite);
+        if (last) { /* the log ends in it, or goes on in another segment */
+            repair->end.segment = last->identity.base_offset;
+            repair->end.at = last->at;
+            repair->end.previous = last->previous;
+        }
         sp_rewrite_end(&rewrite);
     }
     note_error(repair, error);
@@ -243,24 +250,32 @@ static void put_away(struct repair *repair, uint64_t base, const char *path)
 
 static void mend(struct repair *repair, struct sp_segment_file *file, const struct look *look, const char *path)
 {
-    if (look->damages || look->has_late || look->header) {
-        rewrite(repair, file, look, path);
-    } else if (look->blocks == 0) {
+    const struct sp_frontier *frontier = &repair->part->frontier;
+    const uint64_t base = file->identity.base_offset;
+    const bool is_rewritten = look->damages || look->has_late || look->header;
+
+    if (!is_rewritten && look->blocks == 0) {
         if (look->must_cut && file->size > sizeof(struct sp_segment_header))
-            put_away(repair, file->identity.base_offset, path);
+            put_away(repair, base, path);
         return;
+    }
+    repair->end.segment = base;
+    repair->end.at = look->end.at;
+    repair->end.offset = look->end.next.offset;
+    repair->end.position = look->end.next.position;
+    repair->end.previous = look->end.previous;
+    if (is_rewritten) {
+        rewrite(repair, file, look, path);
     } else {
         if (look->must_cut)
             cut(repair, file, look, path);
         if (look->index_state != SP_INDEX_GOOD || look->index_look.wrong)
             make_index(repair, file, look);
     }
-    repair->end.segment = file->identity.base_offset;
-    repair->end.at = look->end.at;
-    repair->end.offset = look->end.next.offset;
-    repair->end.position = look->end.next.position;
-    repair->end.previous = look->end.previous;
-    if (look->is_frontier_wrong && !look->damages)
+    /* an earlier repair may have made this one shorter, and been ended before it moved the frontier into the next */
+    const bool is_behind = repair->part->frontier_state == SP_FRONTIER_GOOD && frontier->segment == base &&
+                           frontier->at > look->end.at && !look->is_compacted;
+    if ((look->is_frontier_wrong || is_behind) && !look->damages)
         repair->needs_frontier = true;
 }
 
