@@ -374,15 +374,6 @@ static bool make_from_log(struct supervisor *supervisor, struct unrestored *log,
     return is_waiting;
 }
 
-/* Somebody writes it, whatever became of its topic's directory. */
-static bool is_open(const struct supervisor *supervisor, const char *directory)
-{
-    for (const struct supervised *entry = supervisor->topics; entry; entry = entry->next)
-        if (entry->topic && strcmp(entry->spill.directory, directory) == 0)
-            return true;
-    return false;
-}
-
 /* Returns whether it is to be tried again. */
 static bool restore(struct supervisor *supervisor, struct unrestored *log)
 {
@@ -390,8 +381,6 @@ static bool restore(struct supervisor *supervisor, struct unrestored *log)
     struct sp_log_topic known;
     char on_bus[SPATE_TOPIC_NAME_MAX + 8];
 
-    if (is_open(supervisor, directory))
-        return false;
     const int error = catalog_load(supervisor->io, directory, &known);
     if (error == -ENOENT || error == -ENOTDIR) /* never finished, or half removed; or no directory at all */
         return false;

@@ -150,6 +150,8 @@ static int look_at_closed(const struct clean *clean, struct clean_segment *segme
     segment->next = next;
     segment->newest = next_created; /* its records were all there when the next one was made */
     int error = read_index(clean, segment->base, identity->salt, &index);
+    if (!error && index.segment_size != segment->size) /* it was not cut to its end when a crash came */
+        error = -ENODATA;
     if (error == -ENODATA && identity->record_max) { /* its header was good */
         error = finish(clean, segment, identity, next);
         if (!error)

@@ -331,7 +331,7 @@ static int step_over_damage(struct sp_log *log, uint64_t end)
     for (;;) {
         const struct sp_scan_place from = {.at = log->at, .next = {0, log->next_offset}};
         int error = log->is_open ? sp_scan_later(&source, &log->segment.identity, from, &found) : -ENODATA;
-        if (error == -ENODATA || error == -EBADMSG) {
+        if (error == -ENODATA || error == -EBADMSG || error == -EIO) { /* what the disk cannot read is lost, too */
             error = find_segment(log, FIRST_AFTER, log->next_offset, &base);
             if (error && error != -ENODATA)
                 return error;

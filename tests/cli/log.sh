@@ -293,6 +293,42 @@ else
     echo "no compiler: a repair that fails was not tried"
 fi
 
+it "after a repair spated goes on where the log ends, also if the repair was ended before it moved the frontier"
+# goes_on: a spated of its own for the copy; it finds nothing missing, and the log's end.
+goes_on() {
+    "$spated" --bus goes_on --log-dir "$scratch/copy" >"$scratch/out" 2>"$scratch/err" &
+    local pid=$!
+    pids+=("$pid")
+    eventually grep -qs ': ready' "$scratch/err"
+    kill -TERM "$pid"
+    wait "$pid"
+    rm -rf "$SPATE_DIR/goes_on"
+    grep -q 'durable and are missing' "$scratch/err" && fail "$1: something is missing: $(grep missing "$scratch/err")"
+    grep -Eq 'topic plain: writing its log, 2 partitions from offset 40000 on' "$scratch/err" || fail "$1: it goes on elsewhere"
+}
+copy
+frontier=$scratch/copy/plain/0/frontier
+last=$(find "$scratch/copy/plain/0" -name '*.log' | sort | tail -1)
+cp "$frontier" "$scratch/frontier"
+flip "$last" 300000
+run log repair "$scratch/copy" --yes
+expect_status 0
+goes_on "repaired"
+cp "$scratch/frontier" "$frontier"
+goes_on "with the frontier of before"
+run log repair "$scratch/copy" --yes
+expect_status 0
+run log verify "$scratch/copy"
+expect_status 0
+copy
+flip "$last" 300000
+head -c 8192 /dev/urandom >"$frontier"
+run log repair "$scratch/copy" --yes
+expect_status 0
+goes_on "with a new frontier"
+run log repair "$scratch/copy"
+expect_out_like 'nothing to repair'
+
 it "a damaged header of a segment costs nothing once it is repaired"
 copy
 flip "$(find "$scratch/copy/plain/0" -name '*.log' | sort | sed -n 2p)" 2000

@@ -412,6 +412,13 @@ eventually said 'topic keyed, partition 0: compacted 1 segments'
 stop
 run consume keyed --log "$log" -J
 grep -q '"payload": *null' "$scratch/out" || fail "the null value is gone: $(cat "$scratch/out")"
+run log repair "$log" --yes
+expect_status 0
+start --config "$scratch/often.ini"
+eventually said 'topic keyed, partition 0: compacted'
+stop
+run consume keyed --log "$log" -J
+grep '"key": *"k"' "$scratch/out" | tail -n 1 | grep -q '"payload": *"1"' && fail "the key is back: $(cat "$scratch/out")"
 rm -rf "${SPATE_DIR:?}"/* "$log"
 
 it "says which memory is too small to compact with"
@@ -465,6 +472,16 @@ for spare in 0 1 2; do # each is too few at another place
     expect_status 0
     sleep 0.2
     used=$(descriptors)
+done
+for spare in 0 1 2; do # and one that is deleted while it waits
+    : >"$scratch/daemon.err"
+    used=$(descriptors)
+    limit_descriptors $((used + spare))
+    run topic create gone --durable --ring 64K
+    eventually said 'this is tried again until it can'
+    run topic delete gone
+    limit_descriptors 1000
+    sleep 1.5
 done
 stop
 expect_status 0
