@@ -1,7 +1,7 @@
 /* recover_test.c: where recovery finds the end of a partition's log, and that it leaves alone what was durable.
  *
- * Run by ctest with the label `unit`, over directories that support/log_dir.c makes: states that a crash, a repair that was ended, or a disk
- * leave behind, exactly. Each is recovered twice. Crashes at every place are the simulator's (tests/sim). */
+ * Run by ctest with the label `unit`, over directories that support/log_dir.c makes: states that a crash, a repair that was ended, or a
+ * disk leave behind, exactly. Each is recovered twice. Crashes at every place are the simulator's (tests/sim). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
