@@ -25,7 +25,7 @@ static void set_start(void *context, uint64_t offset)
 
     atomic_store_explicit(&partition->start, offset, memory_order_relaxed); /* relaxed: a lone number that grows */
     sp_log_start_set(ring, offset);
-    sp_wake_watermark(partition->topic->bus, ring);
+    sp_wake_watermark(partition->topic->bus, ring, true);
 }
 
 static bool must_stop(void *context)

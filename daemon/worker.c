@@ -35,14 +35,14 @@ static void set_counter(struct sp_ring *ring, enum sp_ring_counter counter, uint
     atomic_store_explicit(&ring->header->counters[counter], value, memory_order_relaxed); /* relaxed: only reported */
 }
 
-static void host_wake(void *context)
+static void host_wake(void *context, bool is_durable)
 {
     struct partition *partition = context;
     struct sp_ring *ring = &partition->attachment->ring;
 
     set_counter(ring, SP_RING_LOG_BYTES, partition->writer.bytes);
     set_counter(ring, SP_RING_LOG_BLOCKS, partition->writer.blocks);
-    sp_wake_watermark(partition->worker->bus, ring);
+    sp_wake_watermark(partition->worker->bus, ring, is_durable);
 }
 
 static void host_say(void *context, bool is_error, const char *text)

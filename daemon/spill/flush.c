@@ -37,7 +37,7 @@ static void flush_finished(struct writer *writer)
     writer->durable = writer->flush_end;
     writer->frontier_due = true;
     sp_log_advance(writer->ring, SP_LOG_DURABLE, writer->durable.next);
-    writer->host->wake(writer->host->context);
+    writer->host->wake(writer->host->context, true);
 }
 
 static void flush_done(struct io_request *request, int result)

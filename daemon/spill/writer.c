@@ -34,7 +34,7 @@ static void set_state(struct writer *writer, enum sp_log_state state, int error)
     writer->state = state;
     writer->error = error;
     sp_log_state_set(writer->ring, writer->host->owner, state, error);
-    writer->host->wake(writer->host->context);
+    writer->host->wake(writer->host->context, true);
 }
 
 void writer_fail(struct writer *writer, int error, const char *doing)
@@ -119,7 +119,7 @@ static void pop(struct writer *writer)
     }
     if (has_moved) {
         sp_log_advance(writer->ring, SP_LOG_WRITTEN, writer->written.next);
-        writer->host->wake(writer->host->context);
+        writer->host->wake(writer->host->context, false);
     }
 }
 

@@ -57,7 +57,8 @@ void spill_write_index(struct io *io, const struct spill_topic *topic, const cha
 struct writer_host {
     void (*repair)(void *context); /* dead producers are in the way: have the ring repaired. Called at most once a millisecond */
     bool (*alive)(void *context, uint64_t owner);
-    void (*wake)(void *context);                                 /* somebody waits for a watermark, or for room in the ring */
+    /* somebody may wait for a watermark, or for room in the ring; is_durable: else only `written` was moved */
+    void (*wake)(void *context, bool is_durable);
     void (*say)(void *context, bool is_error, const char *text); /* once, where something is decided */
     void *context;
     uint64_t owner; /* our owner word, for the ring */

@@ -114,9 +114,11 @@ int sp_partition_repair(struct spate_topic *topic, uint32_t partition, struct sp
 /* sp_wake_sleepers, sp_wake_space: slow halves of commit (E7) and release (E8). */
 void sp_wake_sleepers(struct spate_bus *bus, struct sp_ring *ring, _Atomic uint64_t *counter);
 void sp_wake_space(struct sp_ring *ring);
-/* sp_wake_log: wake the daemon. sp_wake_watermark: by the daemon, after it moved a watermark: wake who waits for that, and for room. */
+/* sp_wake_log: wake the daemon. sp_wake_watermark: by the daemon, after it moved a watermark: wake who waits for that, and for room.
+ * is_durable: it may be any; else only `written` was, and who waits for `durable` need not get up for it. */
 void sp_wake_log(struct spate_bus *bus, struct sp_ring *ring);
-void sp_wake_watermark(struct spate_bus *bus, struct sp_ring *ring);
+void sp_wake_watermark(struct spate_bus *bus, struct sp_ring *ring, bool is_durable);
+enum { SP_SLEEP_WRITTEN = 1, SP_SLEEP_DURABLE = 2 }; /* what is waited for on log.sequence */
 /* sp_notice_raise: say on a notice word that somebody sleeps, or that the ring wants attention. */
 void sp_notice_raise(_Atomic uint32_t *notice);
 

@@ -57,7 +57,7 @@ void sp_wake_log(struct spate_bus *bus, struct sp_ring *ring)
     sp_wake(&bus->registry, atomic_load_explicit(&ring->header->log.wake_slot, memory_order_acquire));
 }
 
-void sp_wake_watermark(struct spate_bus *bus, struct sp_ring *ring)
+void sp_wake_watermark(struct spate_bus *bus, struct sp_ring *ring, bool is_durable)
 {
     struct sp_cursors_header *cursors = ring->cursors;
     _Atomic uint32_t *notice = &ring->header->wanted.notice;
@@ -65,8 +65,9 @@ void sp_wake_watermark(struct spate_bus *bus, struct sp_ring *ring)
 
     if (waiting & SP_NOTICE) {
         atomic_fetch_add_explicit(&ring->header->log.sequence, 1, memory_order_acq_rel); /* E16 watermark */
-        sp_futex_wake(&ring->header->log.sequence, INT_MAX);
-        notice_lower(notice, waiting);
+        sp_futex_wake_for(&ring->header->log.sequence, INT_MAX, is_durable ? SP_SLEEP_ANY : SP_SLEEP_WRITTEN);
+        if (is_durable) /* else those who wait for that sleep on, and need the notice */
+            notice_lower(notice, waiting);
     }
     /* relaxed: behind the fence of sp_log_advance (E16); consumers that are missed look up by themselves */
     if (atomic_load_explicit(&cursors->notice, memory_order_relaxed) & SP_NOTICE) {

@@ -21,6 +21,7 @@ struct waiting {
     uint64_t offset; /* that the word has to come to */
     bool (*is_reached)(const struct sp_ring *ring, uint64_t offset);
     void (*ask)(struct sp_ring *ring, uint64_t offset);
+    uint32_t bits; /* of the sleep: SP_SLEEP_ */
 };
 
 static bool is_written(const struct sp_ring *ring, uint64_t offset)
@@ -106,7 +107,7 @@ static int wait_for(const struct waiting *waiting, int64_t timeout)
         const int64_t left = deadline - sp_clock_monotonic();
         if (timeout == 0 || left <= 0)
             return timed_out(waiting, timeout == 0 ? -EAGAIN : -ETIMEDOUT);
-        if (sp_futex_wait(&log->sequence, sequence, left < SLICE ? left : SLICE) == -EINTR)
+        if (sp_futex_wait_for(&log->sequence, sequence, left < SLICE ? left : SLICE, waiting->bits) == -EINTR)
             return -EINTR;
     }
 }
@@ -130,6 +131,7 @@ static int wait_for_lane(struct spate_producer *producer, uint32_t partition, in
         .offset = (uint64_t)offset + 1,
         .is_reached = watermark == SPATE_WATERMARK_WRITTEN ? is_written : is_durable,
         .ask = watermark == SPATE_WATERMARK_WRITTEN ? want_written : want_durable,
+        .bits = watermark == SPATE_WATERMARK_WRITTEN ? SP_SLEEP_WRITTEN : SP_SLEEP_DURABLE,
     };
     return wait_for(&waiting, timeout);
 }
@@ -211,7 +213,8 @@ int spate_delete_records(spate_topic *topic, int32_t partition, int64_t offset, 
         error = sp_fail(-ERANGE, "offset %lld of topic %s, partition %d: records up to %llu are published", (long long)offset,
                         topic->info.name, partition, (unsigned long long)end);
     } else {
-        const struct waiting waiting = {topic, &attachment->ring, offset < 0 ? end : (uint64_t)offset, is_deleted, want_deleted};
+        const struct waiting waiting = {topic,      &attachment->ring, offset < 0 ? end : (uint64_t)offset,
+                                        is_deleted, want_deleted,      SP_SLEEP_ANY};
         error = wait_for(&waiting, timeout);
     }
     sp_detach(topic, (uint32_t)partition, SP_ACCESS_PRODUCE);

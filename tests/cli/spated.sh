@@ -560,6 +560,8 @@ used=$(($(ticks) - before))
 mount -o remount,size=64M "$scratch/disk"
 eventually said 'there is room on the file system again'
 eventually said 'topic each: writing its log|topic each, partition 0: its log is open now'
+run produce each --acks durable --quiet <<<"and was there"
+expect_status 0
 run produce f --acks durable --quiet <<<"more"
 expect_status 0
 run consume f --exit

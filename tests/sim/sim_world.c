@@ -52,9 +52,10 @@ static bool host_alive(void *context, uint64_t owner)
     return liveness.alive(liveness.context, owner);
 }
 
-static void host_wake(void *context)
+static void host_wake(void *context, bool is_durable)
 {
     (void)context;
+    (void)is_durable;
 }
 
 __attribute__((format(printf, 2, 3))) static void tell(const struct world *world, const char *format, ...)
