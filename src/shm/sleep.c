@@ -12,6 +12,20 @@
 
 #include "base/clock.h"
 
+int sp_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout)
+{
+    const struct timespec limit = {.tv_sec = timeout / SP_NS_PER_S, .tv_nsec = timeout % SP_NS_PER_S};
+
+    if (syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout < 0 ? NULL : &limit, NULL, 0) == 0 || errno == EAGAIN)
+        return 0;
+    return -errno;
+}
+
+void sp_futex_wake(_Atomic uint32_t *word, int count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+}
+
 int sp_futex_wait_for(_Atomic uint32_t *word, uint32_t expected, int64_t timeout, uint32_t bits)
 {
     const int64_t now = timeout < 0 ? 0 : sp_clock_monotonic(); /* with bits the kernel wants the time at which it is over */
