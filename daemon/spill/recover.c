@@ -534,6 +534,7 @@ int recover_fit(struct io *io, struct sp_ring *ring, const struct spill_topic *t
     if (ret->is_new)
         ret->start_offset = from.offset;
     if (has_hole || ret->is_new) /* what ends before says nothing of where it goes on */
-        ret->end = (struct log_place){.next = from, .segment = from.offset};
+        ret->end = (struct log_place){.segment = from.offset};
+    ret->end.next = from; /* the ring knows the place of an offset; behind a hole that was compacted the log does not */
     return has_hole ? note_hole(io, topic, partition, ret) : 0;
 }

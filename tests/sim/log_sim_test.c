@@ -31,7 +31,8 @@ static void run_seed(uint64_t seed, struct world_figures *figures)
 
 /* Of long runs. A hole that the frontier did not tell of was taken for the end of the log; a segment that could not be read, for one that
  * was not compacted; a log that began behind a hole began anew. */
-static const uint64_t found_something[] = {1882649710843318, 1882650531922349, 1882650531936432, 1882651582569563};
+static const uint64_t found_something[] = {1882649710843318, 1882650531922349, 1882650531936432, 1882651582569563,
+                                           1882664771530721};
 
 static void nothing_durable_is_lost_and_nothing_else_is_found(void **state)
 {
